@@ -17,7 +17,7 @@ from weft_arch import isa
 from weft_arch.config import Configuration
 from weft_arch.isa import COMMON_FIELDS, INSTRUCTION_BYTES, INSTRUCTIONS, FieldSpec, Instruction
 
-__all__ = ["EncodingError", "decode", "encode", "read_image", "write_image"]
+__all__ = ["EncodingError", "decode", "encode", "encode_program", "read_image", "write_image"]
 
 MAGIC = b"WEFT"
 VERSION = 1

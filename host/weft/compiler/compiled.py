@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model made ready for one accelerator configuration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weft.compiler import graph, plan
+from weft.compiler.emit import emit
+from weft.compiler.memory_image import fill_memory
+from weft.compiler.plan import MemoryPlan, OnChipPlan
+from weft.errors import CompileError
+from weft.model import Checkpoint, ModelConfig
+from weft.quantize import WeightFormat
+from weft_arch.config import Configuration
+from weft_arch.encoding import EncodingError, encode_program, write_image
+from weft_arch.isa import Instruction
+
+__all__ = ["CompiledModel", "compile_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledModel:
+    """Program, memory image and the plan that tells where things are.
+
+    ``image`` is the memory from ``base`` to ``memory.read_only_end``, program included.
+    ``program_file`` is the same program as a checked image file.
+    """
+
+    config: Configuration
+    model: ModelConfig
+    weights: WeightFormat
+    max_context: int
+    max_sequences: int
+    base: int
+    chip: OnChipPlan
+    memory: MemoryPlan
+    program: tuple[Instruction, ...]
+    image: NDArray[np.uint8]
+    program_file: bytes
+
+
+def compile_model(
+    checkpoint: Checkpoint,
+    config: Configuration,
+    weights: WeightFormat,
+    *,
+    max_context: int | None = None,
+    max_sequences: int = 1,
+    base: int = 0,
+    all_logits: bool = False,
+    chunk_rows: int | None = None,
+) -> CompiledModel:
+    """Compile a checkpoint for ``config``.
+
+    ``max_context`` defaults to the model's; ``all_logits`` makes a scoring program that stores the
+    logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
+    Raises `CompileError` when the model does not fit.
+    """
+    context = checkpoint.config.max_context if max_context is None else max_context
+    if not 1 <= context <= checkpoint.config.max_context:
+        raise CompileError(
+            f"max_context is {context}; this model takes 1 to {checkpoint.config.max_context}."
+        )
+    model_graph = graph.llama_graph(checkpoint.config)
+    graph.check(model_graph)
+    chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
+    plan.check(model_graph, chip, config)
+    weight_format = WeightFormat(weights)
+    memory = plan.plan_memory(
+        model_graph,
+        config,
+        chip,
+        weight_bits=8 if weight_format is WeightFormat.W8 else 4,
+        max_context=context,
+        max_sequences=max_sequences,
+        base=base,
+    )
+    program = emit(model_graph, config, chip, memory)
+    try:
+        program_file = write_image(config, program)
+    except EncodingError as error:
+        raise CompileError(f"the model's program cannot be encoded: {error}.") from None
+    image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
+    raw = np.frombuffer(encode_program(program), np.uint8)
+    start = memory.regions["program"].base - base
+    image[start : start + raw.size] = raw
+    return CompiledModel(
+        config=config,
+        model=checkpoint.config,
+        weights=weight_format,
+        max_context=context,
+        max_sequences=max_sequences,
+        base=base,
+        chip=chip,
+        memory=memory,
+        program=tuple(program),
+        image=image,
+        program_file=program_file,
+    )

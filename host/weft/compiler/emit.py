@@ -1,0 +1,654 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Level 3: one program for prefill chunks of any size and for every decode step.
+
+The host sets scalar registers (see `Register`), writes token ids to memory and starts. The layer
+loop is a hardware loop; its addresses are scalar registers that advance with it.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from weft.compiler.graph import Graph
+from weft.compiler.plan import MemoryPlan, OnChipPlan, WeightPart, blocks_of
+from weft.model import ModelConfig
+from weft_arch import float24, isa
+from weft_arch.config import Configuration
+from weft_arch.isa import (
+    Activation,
+    Attend,
+    Codebook,
+    Halt,
+    InitMode,
+    Instruction,
+    Load,
+    LoadFormat,
+    Loop,
+    Matmul,
+    OperandB,
+    Reduce,
+    ReduceOp,
+    ReducePost,
+    Scalar,
+    ScalarOp,
+    Store,
+    StoreKV,
+    StoreTopK,
+    StreamKV,
+    StreamWeights,
+    Vector,
+    VectorDestination,
+    VectorOp,
+    WeightFormat,
+)
+
+__all__ = ["Register", "Token", "emit"]
+
+
+class Register(IntEnum):
+    """Scalar registers. ROWS, POSITION, SEQUENCE, HEAD and LOGITS are the host's."""
+
+    ROWS = 1
+    """positions in this chunk, 1 to chunk_rows"""
+    POSITION = 2
+    """position of the first one; the program adds ROWS at its end"""
+    CONTEXT = 3
+    """keys after this chunk: POSITION + ROWS"""
+    ROPE = 4
+    IDS = 5
+    WEIGHTS = 6
+    GAINS = 7
+    KV = 8
+    QUERY_ROWS = 9
+    LAST_ROW = 10
+    SEQUENCE = 11
+    """byte offset of the sequence's KV cache"""
+    HEAD = 12
+    """1: compute logits; 0: leave the head out (all chunks of a prompt but the last)"""
+    LOGITS = 13
+    """rows of logits to store in memory: 0, 1 or, in a scoring program, ROWS"""
+    SCRATCH = 14
+
+
+class Token(IntEnum):
+    """Dependency tokens: who has made what."""
+
+    X = 1
+    """residual stream ready for a norm"""
+    NORMED = 2
+    KEYS_VALUES = 3
+    QUERIES = 4
+    KV_STORED = 5
+    QUERY_CODES = 6
+    HEADS = 7
+    ATTENDED = 8
+    X_ATTENTION = 9
+    NORMED_FFN = 10
+    GATE_UP = 11
+    HIDDEN = 12
+    GAIN_A = 13
+    GAIN_A_FREE = 14
+    GAIN_B = 15
+    GAIN_B_FREE = 16
+    ROPE = 17
+    LOGITS = 18
+    LOGITS_FREE = 19
+
+
+_ACTIVATIONS = {
+    "silu": Activation.SILU,
+    "gelu_tanh": Activation.GELU_TANH,
+    "gelu_erf": Activation.GELU_ERF,
+}
+
+
+def f24(value: float) -> int:
+    """The F24 pattern nearest to a number."""
+    return int(float24.encode(float24.round_to_f24(value)))
+
+
+class _Emitter:
+    def __init__(
+        self, graph: Graph, config: Configuration, chip: OnChipPlan, memory: MemoryPlan
+    ) -> None:
+        self.model: ModelConfig = graph.config
+        self.config, self.chip, self.memory = config, chip, memory
+        self.format = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
+        self.program: list[Instruction] = []
+
+    def add(self, *instructions: Instruction) -> None:
+        self.program.extend(instructions)
+
+    def words(self, width: int) -> int:
+        """Vector memory words of a row of ``width`` values."""
+        return -(-width // self.config.lanes)
+
+    # Loops -------------------------------------------------------------------------------------
+
+    def open_loop(self, *, count: int = 0, count_reg: int = 0) -> int:
+        self.add(Loop(count=count, count_reg=count_reg))
+        return len(self.program) - 1
+
+    def close_loop(self, at: int) -> None:
+        loop = self.program[at]
+        end = len(self.program)
+        self.program[at] = Loop(count=loop.count, count_reg=loop.count_reg, body_end=end)
+
+    # Building blocks ---------------------------------------------------------------------------
+
+    def quantize_rows(
+        self,
+        operation: VectorOp,
+        width: int,
+        *,
+        wait: int = 0,
+        signals: tuple[int, int] = (0, 0),
+        a: int,
+        a_outer: int,
+        d: int,
+        **operand_b: int,
+    ) -> Iterable[Instruction]:
+        """A VECTOR over rows of ``width`` values whose results are quantised, the last block
+        filled with zeros where the width is no multiple of 32."""
+        per_block = self.config.words_per_block
+        words, d_outer = self.words(width), blocks_of(width)
+        whole = words // per_block * per_block
+        pieces = [(0, whole, 0)] if whole else []
+        if words % per_block:
+            pieces.append((whole, words % per_block, 1))
+        b = operand_b.pop("b", 0)
+        in_memory = operand_b.get("operand_b", 0) == OperandB.VECTOR_MEMORY
+        for number, (start, size, fill) in enumerate(pieces):
+            last = number == len(pieces) - 1
+            yield Vector(
+                operation=operation,
+                to=VectorDestination.ACTIVATIONS,
+                count_reg=Register.ROWS,
+                words=size,
+                a=a + start,
+                a_outer=a_outer,
+                b=b + start if in_memory else b,
+                d=d + start // per_block,
+                d_outer=d_outer,
+                group_words=per_block,
+                fill=fill,
+                wait_a=wait if number == 0 else 0,
+                signal_a=signals[0] if last else 0,
+                signal_b=signals[1] if last else 0,
+                **operand_b,
+            )
+
+    def norm(
+        self, gain: str, wait: int, gain_ready: int, gain_free: int, signal: int
+    ) -> Iterable[Instruction]:
+        """x * rsqrt(mean(x * x) + eps), then times the gain and quantised."""
+        dim, vector = self.model.dim, self.chip.vector
+        words = self.words(dim)
+        yield Reduce(
+            wait_a=wait,
+            operation=ReduceOp.SUM_SQUARES,
+            post=ReducePost.RSQRT,
+            address=f24(1 / dim),
+            offset=f24(self.model.norm_eps),
+            count_reg=Register.ROWS,
+            words=words,
+            a=vector["x"].base,
+            a_outer=words,
+            d_outer=1,
+        )
+        yield Vector(
+            operation=VectorOp.MUL,
+            operand_b=OperandB.ROW_SCALAR,
+            wait_a=gain_ready,
+            count_reg=Register.ROWS,
+            words=words,
+            a=vector["x"].base,
+            a_outer=words,
+            b_outer=1,
+            d=vector["scratch"].base,
+            d_outer=words,
+        )
+        yield from self.quantize_rows(
+            VectorOp.MUL,
+            dim,
+            signals=(signal, gain_free),
+            a=vector["scratch"].base,
+            a_outer=words,
+            b=vector[gain].base,
+            d=self.chip.activations["normed"].base,
+        )
+
+    def load_gain(self, gain: str, address: int, reg: int, free: int, ready: int) -> Instruction:
+        return Load(
+            wait_a=free,
+            signal_a=ready,
+            address=address,
+            address_reg=reg,
+            count=1,
+            format=LoadFormat.F32,
+            words=self.words(self.model.dim),
+            destination=self.chip.vector[gain].base,
+        )
+
+    def matmul(
+        self, part: WeightPart, source: str, destination: str, *, residual: bool = False, **more: int
+    ) -> Instruction:
+        n_tiles = sum(part.n_tiles)
+        out = self.chip.vector[destination].base
+        init = {"init": InitMode.VECTOR_MEMORY, "initial": out, "initial_stride": n_tiles}
+        return Matmul(
+            count_reg=Register.ROWS,
+            address=self.chip.activations[source].base,
+            activation_stride=part.k_blocks,
+            k_blocks=part.k_blocks,
+            n_tiles=n_tiles,
+            format=self.format,
+            destination=out,
+            destination_stride=n_tiles,
+            **(init if residual else {}),
+            **more,
+        )
+
+    # The program -------------------------------------------------------------------------------
+
+    def emit(self) -> list[Instruction]:
+        self.prologue()
+        layers = self.open_loop(count=self.model.n_layers)
+        self.attention_layer()
+        self.feed_forward_layer()
+        self.advance()
+        self.close_loop(layers)
+        self.epilogue()
+        return self.program
+
+    def prologue(self) -> None:
+        r, memory, vector = Register, self.memory, self.chip.vector
+
+        def set_scalar(destination: int, **fields: int) -> Instruction:
+            return Scalar(destination=destination, **fields)
+
+        self.add(
+            set_scalar(r.CONTEXT, address_reg=r.POSITION, count_reg=r.ROWS),
+            set_scalar(
+                r.ROPE,
+                operation=ScalarOp.MUL,
+                address_reg=r.POSITION,
+                address=memory.rope_row_bytes,
+            ),
+            set_scalar(r.IDS, address=memory.regions["ids"].base),
+            set_scalar(
+                r.QUERY_ROWS,
+                operation=ScalarOp.MUL,
+                address_reg=r.ROWS,
+                address=self.chip.heads.rows,
+            ),
+            set_scalar(r.KV, address_reg=r.SEQUENCE, address=memory.regions["kv"].base),
+            set_scalar(r.WEIGHTS, address=memory.regions["weights"].base),
+            set_scalar(r.GAINS, address=memory.regions["gains"].base),
+        )
+        if self.format == WeightFormat.W4:
+            entries = bytes(value & 0xFF for value in range(-8, 8))
+            self.add(
+                Codebook(
+                    entries_low=int.from_bytes(entries[:8], "little"),
+                    entries_high=int.from_bytes(entries[8:], "little"),
+                )
+            )
+        head_words = self.words(self.model.head_dim)
+        self.add(
+            Vector(signal_a=Token.GAIN_A_FREE, signal_b=Token.GAIN_B_FREE, words=1),
+            Load(
+                signal_a=Token.X,
+                address=memory.regions["embedding"].base,
+                aux_a_reg=r.IDS,
+                count_reg=r.ROWS,
+                format=LoadFormat.F16,
+                gather=1,
+                words=self.words(self.model.dim),
+                destination=vector["x"].base,
+                destination_stride=self.words(self.model.dim),
+                row_bytes=memory.row_bytes,
+            ),
+            Load(
+                signal_a=Token.ROPE,
+                address=memory.regions["rope"].base,
+                address_reg=r.ROPE,
+                count_reg=r.ROWS,
+                format=LoadFormat.F32,
+                words=4 * head_words,
+                destination=vector["rope"].base,
+                destination_stride=4 * head_words,
+                row_bytes=memory.rope_row_bytes,
+            ),
+            Vector(wait_a=Token.ROPE, words=1),
+        )
+
+    def stream(self, parts: Iterable[WeightPart], start: int, reg: int) -> Instruction:
+        tiles = sum(p.tiles for p in parts)
+        return StreamWeights(address=start, address_reg=reg, count=tiles, format=self.format)
+
+    def attention_layer(self) -> None:
+        chip, memory = self.chip, self.memory
+        kv_part, q_part, o_part = memory.layer_parts[:3]
+        self.add(
+            self.stream((kv_part, q_part), 0, Register.WEIGHTS),
+            self.load_gain("gain_a", 0, Register.GAINS, Token.GAIN_A_FREE, Token.GAIN_A),
+            *self.norm("gain_a", Token.X, Token.GAIN_A, Token.GAIN_A_FREE, Token.NORMED),
+            self.matmul(
+                kv_part, "normed", "keys_values", wait_a=Token.NORMED, signal_a=Token.KEYS_VALUES
+            ),
+            self.matmul(q_part, "normed", "queries", signal_a=Token.QUERIES),
+            *self.keys_values(),
+        )
+        for slot in range(chip.heads.n_slots):
+            self.add(
+                StreamKV(
+                    wait_a=Token.KV_STORED if slot == 0 else 0,
+                    address=slot * memory.slot_bytes,
+                    address_reg=Register.KV,
+                    count_reg=Register.CONTEXT,
+                    k_blocks=chip.heads.k_blocks,
+                )
+            )
+        self.add(*self.queries())
+        self.add(*(self.attend(slot) for slot in range(chip.heads.n_slots)))
+        skipped = (kv_part.tiles + q_part.tiles) * self.config.tile_bytes(memory.weight_bits)
+        self.add(self.stream(memory.layer_parts[2:], skipped, Register.WEIGHTS))
+        self.add(*self.attended())
+        self.add(
+            self.matmul(
+                o_part,
+                "attended",
+                "x",
+                residual=True,
+                wait_a=Token.ATTENDED,
+                signal_a=Token.X_ATTENTION,
+            )
+        )
+
+    def keys_values(self) -> Iterable[Instruction]:
+        """Rotate the keys, quantise keys and values, append them to the cache."""
+        chip, heads, vector = self.chip, self.chip.heads, self.chip.vector
+        head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
+        kv_words = self.words(self.model.kv_dim)
+        slot_words = heads.k_blocks * per_block
+        packed = heads.per_slot > 1
+        keys = vector["keys_values"].base
+        yield Vector(
+            wait_a=Token.KEYS_VALUES,
+            operation=VectorOp.ROPE,
+            to=VectorDestination.VECTOR_MEMORY if packed else VectorDestination.KEYS,
+            address=head_words,
+            count_reg=Register.ROWS,
+            inner=self.model.n_kv_heads,
+            words=head_words,
+            a=keys,
+            a_outer=2 * kv_words,
+            a_inner=head_words,
+            b=vector["rope"].base,
+            b_outer=4 * head_words,
+            d=keys,
+            d_outer=2 * kv_words,
+            d_inner=head_words,
+            group_words=per_block,
+        )
+        for to, group_words in (
+            (VectorDestination.KEYS, per_block),
+            (VectorDestination.VALUES, slot_words),
+        ):
+            if to == VectorDestination.KEYS and not packed:
+                continue
+            yield Vector(
+                operation=VectorOp.COPY,
+                to=to,
+                count_reg=Register.ROWS,
+                inner=heads.n_slots,
+                words=slot_words,
+                a=keys + (kv_words if to == VectorDestination.VALUES else 0),
+                a_outer=2 * kv_words,
+                a_inner=slot_words,
+                group_words=group_words,
+            )
+        for values in (0, 1):
+            yield StoreKV(
+                signal_a=Token.KV_STORED if values else 0,
+                address_reg=Register.KV,
+                aux_a_reg=Register.POSITION,
+                count_reg=Register.ROWS,
+                values=values,
+                k_blocks=chip.heads.k_blocks,
+                slots=chip.heads.n_slots,
+                slot_bytes=self.memory.slot_bytes,
+            )
+
+    def queries(self) -> Iterable[Instruction]:
+        """Rotate and scale the queries, quantise them into the rows of their slots."""
+        heads, vector = self.chip.heads, self.chip.vector
+        head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
+        rope = vector["rope"].base + 2 * head_words
+        row_blocks = heads.rows * heads.k_blocks
+        for kv_head in range(heads.n_kv_heads):
+            slot, place = divmod(kv_head, heads.per_slot)
+            yield Vector(
+                wait_a=Token.QUERIES if kv_head == 0 else 0,
+                signal_a=Token.QUERY_CODES if kv_head == heads.n_kv_heads - 1 else 0,
+                operation=VectorOp.ROPE,
+                to=VectorDestination.ACTIVATIONS,
+                address=head_words,
+                count_reg=Register.ROWS,
+                inner=heads.group,
+                words=head_words,
+                a=vector["queries"].base + kv_head * heads.group * head_words,
+                a_outer=self.words(self.model.q_dim),
+                a_inner=head_words,
+                b=rope,
+                b_outer=4 * head_words,
+                d=self._query_block(slot) + place * heads.group,
+                d_outer=row_blocks,
+                d_inner=heads.k_blocks,
+                group_words=per_block,
+                fill=int(heads.per_slot > 1),
+                group_offset=place * head_words if heads.per_slot > 1 else 0,
+            )
+
+    def _query_block(self, slot: int) -> int:
+        heads = self.chip.heads
+        size = self.chip.chunk_rows * heads.rows * heads.k_blocks
+        return self.chip.activations["queries"].base + slot * size
+
+    def _attention_word(self, slot: int) -> int:
+        heads = self.chip.heads
+        slot_words = heads.k_blocks * self.config.words_per_block
+        size = self.chip.chunk_rows * heads.rows * slot_words
+        return self.chip.vector["attention"].base + slot * size
+
+    def attend(self, slot: int) -> Instruction:
+        heads = self.chip.heads
+        return Attend(
+            wait_a=Token.QUERY_CODES if slot == 0 else 0,
+            signal_a=Token.HEADS,
+            address=self._query_block(slot),
+            count_reg=Register.QUERY_ROWS,
+            aux_a_reg=Register.POSITION,
+            aux_b_reg=Register.CONTEXT,
+            activation_stride=heads.k_blocks,
+            k_blocks=heads.k_blocks,
+            rows_per_position=heads.rows,
+            causal=1,
+            probabilities=self.chip.activations["probabilities"].base,
+            destination=self._attention_word(slot),
+            destination_stride=heads.k_blocks * self.config.words_per_block,
+            row_scalar=slot * self.chip.chunk_rows * heads.rows,
+        )
+
+    def attended(self) -> Iterable[Instruction]:
+        """Divide by the softmax sums and quantise, heads side by side."""
+        chip, heads = self.chip, self.chip.heads
+        head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
+        slot_words = heads.k_blocks * per_block
+        packed = heads.per_slot > 1
+        row_words = self.words(self.model.q_dim)
+        row_blocks = blocks_of(self.model.q_dim)
+        for kv_head in range(heads.n_kv_heads):
+            slot, place = divmod(kv_head, heads.per_slot)
+            first_head = kv_head * heads.group
+            last = kv_head == heads.n_kv_heads - 1
+            yield Vector(
+                wait_a=Token.HEADS if place == 0 else 0,
+                signal_a=Token.ATTENDED if last and not packed else 0,
+                operation=VectorOp.MUL,
+                operand_b=OperandB.ROW_SCALAR,
+                to=VectorDestination.VECTOR_MEMORY if packed else VectorDestination.ACTIVATIONS,
+                count_reg=Register.ROWS,
+                inner=heads.group,
+                words=head_words,
+                a=self._attention_word(slot)
+                + place * (heads.group * slot_words + head_words),
+                a_outer=heads.rows * slot_words,
+                a_inner=slot_words,
+                b=slot * chip.chunk_rows * heads.rows + place * heads.group,
+                b_outer=heads.rows,
+                b_inner=1,
+                d=chip.vector["packed"].base + first_head * head_words
+                if packed
+                else chip.activations["attended"].base + first_head * heads.k_blocks,
+                d_outer=row_words if packed else row_blocks,
+                d_inner=head_words if packed else heads.k_blocks,
+                group_words=per_block,
+            )
+        if packed:
+            yield from self.quantize_rows(
+                VectorOp.COPY,
+                self.model.q_dim,
+                signals=(Token.ATTENDED, 0),
+                a=chip.vector["packed"].base,
+                a_outer=row_words,
+                d=chip.activations["attended"].base,
+            )
+
+    def feed_forward_layer(self) -> None:
+        gate_up, down = self.memory.layer_parts[3:]
+        vector, words = self.chip.vector["gate_up"].base, gate_up.n_tiles[0]
+        row_words = 2 * words
+        self.add(
+            self.load_gain(
+                "gain_b", self.memory.gain_bytes, Register.GAINS, Token.GAIN_B_FREE, Token.GAIN_B
+            ),
+            *self.norm(
+                "gain_b", Token.X_ATTENTION, Token.GAIN_B, Token.GAIN_B_FREE, Token.NORMED_FFN
+            ),
+            self.matmul(
+                gate_up, "normed", "gate_up", wait_a=Token.NORMED_FFN, signal_a=Token.GATE_UP
+            ),
+            Vector(
+                wait_a=Token.GATE_UP,
+                operation=VectorOp.ACTIVATE,
+                activation=_ACTIVATIONS[self.model.activation],
+                count_reg=Register.ROWS,
+                words=words,
+                a=vector,
+                a_outer=row_words,
+                d=vector,
+                d_outer=row_words,
+            ),
+            *self.quantize_rows(
+                VectorOp.MUL,
+                self.model.hidden_dim,
+                signals=(Token.HIDDEN, 0),
+                a=vector,
+                a_outer=row_words,
+                b=vector + words,
+                b_outer=row_words,
+                d=self.chip.activations["hidden"].base,
+            ),
+            self.matmul(down, "hidden", "x", residual=True, wait_a=Token.HIDDEN, signal_a=Token.X),
+        )
+
+    def advance(self) -> None:
+        """Move the layer's scalar registers on."""
+        for reg, step in (
+            (Register.WEIGHTS, self.memory.layer_weight_bytes),
+            (Register.GAINS, 2 * self.memory.gain_bytes),
+            (Register.KV, self.memory.layer_kv_bytes),
+        ):
+            self.add(Scalar(destination=reg, address_reg=reg, address=step))
+
+    def epilogue(self) -> None:
+        r, memory = Register, self.memory
+        head = self.open_loop(count_reg=r.HEAD)
+        start = memory.regions["weights"].base + self.model.n_layers * memory.layer_weight_bytes
+        gain = memory.regions["gains"].base + 2 * self.model.n_layers * memory.gain_bytes
+        self.add(
+            self.stream((memory.head_part,), start, 0),
+            self.load_gain("gain_a", gain, 0, Token.GAIN_A_FREE, Token.GAIN_A),
+            *self.norm("gain_a", Token.X, Token.GAIN_A, Token.GAIN_A_FREE, Token.NORMED),
+            *self.head(),
+        )
+        self.close_loop(head)
+        self.add(
+            Vector(wait_a=Token.X, words=1),
+            Load(wait_a=Token.GAIN_A_FREE, wait_b=Token.GAIN_B_FREE, words=1),
+            Scalar(destination=r.POSITION, address_reg=r.POSITION, count_reg=r.ROWS),
+            Halt(),
+        )
+
+    def head(self) -> Iterable[Instruction]:
+        """Logits of the last row (or of all rows), segment by segment."""
+        r, memory, part = Register, self.memory, self.memory.head_part
+        all_rows = self.chip.logit_rows > 1
+        k_blocks, n_tiles = part.k_blocks, part.n_tiles[0]
+        logits = self.chip.vector["logits"]
+        per_segment = logits.size // self.chip.logit_rows
+        if not all_rows:  # LAST_ROW = (ROWS - 1) * k_blocks
+            yield Scalar(
+                destination=r.LAST_ROW, operation=ScalarOp.MUL, address_reg=r.ROWS, address=k_blocks
+            )
+            yield Scalar(
+                destination=r.LAST_ROW,
+                operation=ScalarOp.SUB,
+                address_reg=r.LAST_ROW,
+                address=k_blocks,
+            )
+        yield Store(signal_a=Token.LOGITS_FREE, words=1)
+        for start in range(0, n_tiles, per_segment):
+            size = min(per_segment, n_tiles - start)
+            last = start + size == n_tiles
+            yield Matmul(
+                wait_a=Token.LOGITS_FREE,
+                wait_b=Token.NORMED if start == 0 else 0,
+                signal_a=Token.LOGITS,
+                signal_b=Token.X if last else 0,
+                count=0 if all_rows else 1,
+                count_reg=r.ROWS if all_rows else 0,
+                address=self.chip.activations["normed"].base,
+                address_reg=0 if all_rows else r.LAST_ROW,
+                activation_stride=k_blocks,
+                k_blocks=k_blocks,
+                n_tiles=size,
+                format=self.format,
+                destination=logits.base,
+                destination_stride=per_segment,
+                to_top_k=int(not all_rows),
+                clear_top_k=int(start == 0),
+                top_k_base=start * self.config.array_cols,
+                top_k_limit=self.model.vocab_size,
+            )
+            yield Store(
+                wait_a=Token.LOGITS,
+                signal_a=0 if last else Token.LOGITS_FREE,
+                address=memory.regions["logits"].base + 4 * self.config.lanes * start,
+                count_reg=r.LOGITS,
+                words=size,
+                source=logits.base,
+                source_stride=per_segment,
+                row_bytes=4 * self.config.lanes * n_tiles,
+            )
+        yield StoreTopK(address=memory.regions["top_k"].base)
+
+
+def emit(
+    graph: Graph, config: Configuration, chip: OnChipPlan, memory: MemoryPlan
+) -> list[Instruction]:
+    """The program of a model. ``graph`` must be of the Llama form that `llama_graph` makes."""
+    program = _Emitter(graph, config, chip, memory).emit()
+    assert all(isinstance(i, isa.Instruction) for i in program)
+    return program

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes that a program reads: weights in execution order, tables, embedding."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weft.compiler.plan import MemoryPlan, WeightPart
+from weft.errors import CompileError
+from weft.model import Checkpoint, ModelConfig
+from weft.quantize import QuantizedMatrix, WeightFormat, quantize
+from weft_arch import float24, layouts
+from weft_arch.config import Configuration
+
+__all__ = ["fill_memory", "rope_table"]
+
+
+def fill_memory(
+    checkpoint: Checkpoint,
+    config: Configuration,
+    memory: MemoryPlan,
+    *,
+    base: int,
+    max_context: int,
+) -> NDArray[np.uint8]:
+    """The read-only part of the memory image, from ``base`` on; the program itself is left out."""
+    image = np.zeros(memory.read_only_end - base, np.uint8)
+
+    def put(region: str, raw: NDArray[np.generic], offset: int = 0) -> None:
+        data = np.ascontiguousarray(raw).reshape(-1).view(np.uint8)
+        if offset + data.size > memory.regions[region].size:
+            raise CompileError(f"{region} is larger than its region of the plan.")
+        start = memory.regions[region].base - base + offset
+        image[start : start + data.size] = data
+
+    gains = [g for la in checkpoint.layers for g in (la.attention_norm, la.ffn_norm)]
+    put("gains", np.stack([*gains, checkpoint.final_norm]).astype("<f4"))
+    put("rope", rope_table(checkpoint.config, max_context))
+    with np.errstate(over="ignore"):
+        embedding = checkpoint.token_embedding.astype("<f2")
+    if not np.isfinite(embedding).all():
+        raise CompileError("a token embedding is beyond 65504, the largest float16.")
+    put("embedding", embedding)
+
+    for index, layer in enumerate(checkpoint.layers):
+        offset = index * memory.layer_weight_bytes
+        for part in memory.layer_parts:
+            raw = _pack(config, memory, part, {n: getattr(layer, n) for n in part.names})
+            put("weights", raw, offset)
+            offset += raw.size
+    head = _pack(config, memory, memory.head_part, {"lm_head": checkpoint.lm_head})
+    put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
+    return image
+
+
+def _pack(
+    config: Configuration,
+    memory: MemoryPlan,
+    part: WeightPart,
+    matrices: dict[str, NDArray[np.float32]],
+) -> NDArray[np.uint8]:
+    """The tiles of some matrices one after the other."""
+    weight_format = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
+    packed: list[NDArray[np.uint8]] = []
+    for name, n_tiles in zip(part.names, part.n_tiles, strict=True):
+        quantized: QuantizedMatrix = quantize(matrices[name], weight_format)
+        tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, memory.weight_bits)
+        if tiles.size != n_tiles * part.k_blocks * config.tile_bytes(memory.weight_bits):
+            raise CompileError(f"{name} does not have the {n_tiles} tiles of its plan.")
+        packed.append(tiles)
+    return np.concatenate(packed)
+
+
+def rope_table(model: ModelConfig, max_context: int) -> NDArray[np.float32]:
+    """F24 values [max_context, 4 * head_dim]: cosines, signed sines, and both again times
+    log2(e) / sqrt(head_dim) for the queries, so that scores come out in units of log2.
+
+    The pair (2i, 2i + 1) turns by position * rope_theta ** (-2i / head_dim)
+    (Su et al., RoFormer, eq. 15).
+    """
+    pairs = np.arange(model.head_dim // 2)
+    speed = model.rope_theta ** (-2.0 * pairs / model.head_dim)
+    angle = np.arange(max_context)[:, None] * speed
+    cosine = np.repeat(np.cos(angle), 2, axis=1)
+    sine = np.repeat(np.sin(angle), 2, axis=1)
+    sine[:, 0::2] *= -1
+    scale = math.log2(math.e) / math.sqrt(model.head_dim)
+    table = np.concatenate([cosine, sine, cosine * scale, sine * scale], axis=1)
+    return float24.round_to_f24(table).astype("<f4")

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Level 2: where everything lives, on the chip and in memory.
+
+On the chip, values are words of vector memory or blocks of the activation buffer, for up to
+``chunk_rows`` positions at once; the plan takes as many rows as fit. In memory, what the program
+only reads comes first and what it writes comes last, so that one window each protects them.
+"""
+
+from dataclasses import dataclass, field
+
+from weft.compiler.graph import Graph, Kind, Linear
+from weft.errors import CompileError
+from weft.model import ModelConfig
+from weft_arch import layouts
+from weft_arch.config import BLOCK, Configuration
+from weft_arch.isa import INSTRUCTION_BYTES
+
+__all__ = ["Heads", "MemoryPlan", "OnChipPlan", "Region", "WeightPart", "plan_chip", "plan_memory"]
+
+_ALIGNMENT = 64
+ROW_SCALARS = 256
+LOGIT_WORDS = 512
+"""Most vector memory words of logits per MATMUL of the head."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """``size`` units from ``base``; units are words, blocks or bytes."""
+
+    base: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """First unit after it."""
+        return self.base + self.size
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How attention heads are laid into KV slots.
+
+    A slot is a multiple of 32 channels wide. Heads of 32, 64, ... channels have a slot of their
+    own; smaller ones share one, and a query is zero outside its own head's channels.
+    """
+
+    head_dim: int
+    n_kv_heads: int
+    group: int
+    """query heads per KV head"""
+
+    @property
+    def per_slot(self) -> int:
+        """KV heads in a slot."""
+        return max(1, BLOCK // self.head_dim)
+
+    @property
+    def n_slots(self) -> int:
+        """KV slots per layer."""
+        return -(-self.n_kv_heads // self.per_slot)
+
+    @property
+    def k_blocks(self) -> int:
+        """Blocks of 32 channels per slot."""
+        return max(1, self.head_dim // BLOCK)
+
+    @property
+    def rows(self) -> int:
+        """Query rows per position and slot."""
+        return self.per_slot * self.group
+
+    @classmethod
+    def of(cls, model: ModelConfig, config: Configuration) -> "Heads":
+        """The layout for a model; a `CompileError` for a head size that has none."""
+        size = model.head_dim
+        if size % BLOCK and BLOCK % size or size % config.lanes:
+            raise CompileError(
+                f"head_dim is {size}; preset {config.name} takes divisors and multiples of 32 "
+                f"that are multiples of {config.lanes}."
+            )
+        heads = cls(size, model.n_kv_heads, model.heads_per_kv_head)
+        if heads.per_slot > 1 and model.n_kv_heads % heads.per_slot:
+            raise CompileError(
+                f"n_kv_heads is {model.n_kv_heads}; heads of {size} channels need a multiple "
+                f"of {heads.per_slot}."
+            )
+        if heads.k_blocks > 4:
+            raise CompileError(f"head_dim is {size}; the attention unit takes at most 128.")
+        return heads
+
+
+@dataclass
+class OnChipPlan:
+    """Vector memory and activation buffer."""
+
+    chunk_rows: int
+    heads: Heads
+    logit_rows: int
+    """rows whose logits are computed: 1, or chunk_rows"""
+    vector: dict[str, Region] = field(default_factory=dict)
+    """words: x, scratch, gain_a, gain_b, rope, keys_values, queries, attention, packed, gate_up,
+    logits"""
+    activations: dict[str, Region] = field(default_factory=dict)
+    """blocks: normed, queries, probabilities, attended, hidden"""
+
+
+def blocks_of(width: int) -> int:
+    """Blocks of 32 that hold ``width`` values."""
+    return -(-width // BLOCK)
+
+
+def plan_chip(
+    graph: Graph, config: Configuration, *, all_logits: bool, chunk_rows: int | None = None
+) -> OnChipPlan:
+    """The on-chip plan with the most rows that fit, at most ``chunk_rows``; a `CompileError` when
+    not even one does."""
+    heads = Heads.of(graph.config, config)
+    if graph.config.dim % config.lanes:
+        raise CompileError(
+            f"dim is {graph.config.dim}; preset {config.name} needs a multiple of {config.lanes}."
+        )
+    limit = min(config.max_rows // heads.rows, ROW_SCALARS // (heads.rows * heads.n_slots))
+    slot_words = heads.k_blocks * config.words_per_block
+    limit = min(limit, config.accumulator_words // (heads.rows * (1 + slot_words)))
+    if chunk_rows is not None:
+        limit = min(limit, chunk_rows)
+    for rows in range(limit, 0, -1):
+        plan = _lay_out(graph, config, heads, rows, rows if all_logits else 1)
+        if _fits(plan, config):
+            return plan
+    smallest = _lay_out(graph, config, heads, 1, 1)
+    words = max((r.end for r in smallest.vector.values()), default=0)
+    blocks = max((r.end for r in smallest.activations.values()), default=0)
+    raise CompileError(
+        f"one position needs {words} words of vector memory, {blocks} activation blocks and "
+        f"{heads.rows} attention rows; preset {config.name} has {config.vector_memory_words}, "
+        f"{config.activation_blocks} and {config.max_rows}."
+    )
+
+
+def _fits(plan: OnChipPlan, config: Configuration) -> bool:
+    return all(r.end <= config.vector_memory_words for r in plan.vector.values()) and all(
+        r.end <= config.activation_blocks for r in plan.activations.values()
+    )
+
+
+def _lay_out(
+    graph: Graph, config: Configuration, heads: Heads, rows: int, logit_rows: int
+) -> OnChipPlan:
+    model, lanes = graph.config, config.lanes
+    plan = OnChipPlan(rows, heads, logit_rows)
+
+    def words(width: int) -> int:
+        return -(-width // lanes)
+
+    place = 0
+
+    def vector(name: str, size: int) -> None:
+        nonlocal place
+        plan.vector[name] = Region(place, size)
+        place += size
+
+    vector("x", rows * words(model.dim))
+    vector("scratch", rows * words(model.dim))
+    vector("gain_a", words(model.dim))
+    vector("gain_b", words(model.dim))
+    vector("rope", rows * 4 * words(model.head_dim))
+    vector("logits", logit_rows * min(words(model.vocab_size), LOGIT_WORDS))
+    # Attention's values are dead before the feed-forward ones are made, and the other way round.
+    shared = place
+    slot_words = heads.k_blocks * config.words_per_block
+    vector("keys_values", rows * 2 * words(model.kv_dim))
+    vector("queries", rows * words(model.q_dim))
+    vector("attention", heads.n_slots * rows * heads.rows * slot_words)
+    if heads.per_slot > 1:
+        vector("packed", rows * words(model.q_dim))
+    place = shared
+    vector("gate_up", rows * 2 * words(model.hidden_dim))
+
+    place = 0
+    for name, size in (
+        ("normed", rows * blocks_of(model.dim)),
+        ("queries", heads.n_slots * rows * heads.rows * heads.k_blocks),
+        ("probabilities", 2 * rows * heads.rows),
+        ("attended", rows * blocks_of(model.q_dim)),
+        ("hidden", rows * blocks_of(model.hidden_dim)),
+    ):
+        plan.activations[name] = Region(place, size)
+        place += size
+    return plan
+
+
+@dataclass(frozen=True)
+class WeightPart:
+    """Some weights side by side that one MATMUL consumes: [sum of rows padded to tiles, K]."""
+
+    names: tuple[str, ...]
+    n_tiles: tuple[int, ...]
+    """tiles of output channels of each of the names"""
+    k_blocks: int
+
+    @property
+    def tiles(self) -> int:
+        """Weight tiles altogether."""
+        return sum(self.n_tiles) * self.k_blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPlan:
+    """Byte addresses. Regions up to ``logits`` are read only for the program."""
+
+    layer_parts: tuple[WeightPart, ...]
+    head_part: WeightPart
+    weight_bits: int
+    layer_weight_bytes: int
+    row_bytes: int
+    """bytes of one row of the embedding"""
+    rope_row_bytes: int
+    gain_bytes: int
+    """bytes of one gain vector (F32)"""
+    slot_bytes: int
+    layer_kv_bytes: int
+    sequence_kv_bytes: int
+    regions: dict[str, Region]
+    """program, ids, gains, rope, embedding, weights, top_k, logits, kv"""
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that the model needs."""
+        return max(r.end for r in self.regions.values())
+
+    @property
+    def read_only_end(self) -> int:
+        """First byte that the program may write."""
+        return self.regions["top_k"].base
+
+
+def plan_memory(
+    graph: Graph,
+    config: Configuration,
+    chip: OnChipPlan,
+    *,
+    weight_bits: int,
+    max_context: int,
+    max_sequences: int,
+    base: int,
+) -> MemoryPlan:
+    """Addresses from ``base`` on."""
+    model, cols = graph.config, config.array_cols
+
+    def part(names: tuple[str, ...]) -> WeightPart:
+        shapes = {**model.model_shapes(), **model.layer_shapes()}
+        n_tiles = tuple(-(-shapes[name][0] // cols) for name in names)
+        return WeightPart(names, n_tiles, blocks_of(shapes[names[0]][1]))
+
+    layer_parts = tuple(part(op.weights) for op in graph.layer if isinstance(op, Linear))
+    head_part = part(("lm_head",))
+    tile_bytes = config.tile_bytes(weight_bits)
+    layer_weight_bytes = sum(p.tiles for p in layer_parts) * tile_bytes
+    layout = layouts.KVLayout(config, chip.heads.k_blocks)
+    slot_bytes = layout.slot_bytes(max_context)
+    layer_kv_bytes = chip.heads.n_slots * slot_bytes
+    row_bytes = 2 * model.dim
+    rope_row_bytes = 4 * 4 * model.head_dim
+    gain_bytes = 4 * model.dim
+    logit_bytes = 4 * chip.logit_rows * head_part.n_tiles[0] * cols
+    sizes = {
+        "program": config.instruction_words * INSTRUCTION_BYTES,
+        "ids": 4 * chip.chunk_rows,
+        "gains": (2 * model.n_layers + 1) * gain_bytes,
+        "rope": max_context * rope_row_bytes,
+        "embedding": model.vocab_size * row_bytes,
+        "weights": model.n_layers * layer_weight_bytes + head_part.tiles * tile_bytes,
+        "top_k": 8 * config.top_k_entries,
+        "logits": logit_bytes,
+        "kv": max_sequences * model.n_layers * layer_kv_bytes,
+    }
+    regions: dict[str, Region] = {}
+    place = base
+    for name, size in sizes.items():
+        place = -(-place // _ALIGNMENT) * _ALIGNMENT
+        regions[name] = Region(place, size)
+        place += size
+    if place > 1 << 32:
+        raise CompileError(f"the model needs {place - base} bytes; addresses have 32 bits.")
+    return MemoryPlan(
+        layer_parts=layer_parts,
+        head_part=head_part,
+        weight_bits=weight_bits,
+        layer_weight_bytes=layer_weight_bytes,
+        row_bytes=row_bytes,
+        rope_row_bytes=rope_row_bytes,
+        gain_bytes=gain_bytes,
+        slot_bytes=slot_bytes,
+        layer_kv_bytes=layer_kv_bytes,
+        sequence_kv_bytes=model.n_layers * layer_kv_bytes,
+        regions=regions,
+    )
+
+
+def check(graph: Graph, chip: OnChipPlan, config: Configuration) -> None:
+    """Raise `CompileError` unless values that live at the same time have their own words, and
+    every CODES value has blocks enough."""
+    together = [n for n in chip.vector if n != "gate_up"]
+    feed_forward = ["x", "scratch", "gain_a", "gain_b", "rope", "logits", "gate_up"]
+    for names, where in ((together, chip.vector), (feed_forward, chip.vector)):
+        _check_disjoint([(n, where[n]) for n in names])
+    _check_disjoint(list(chip.activations.items()))
+    for op in graph.layer:
+        out = getattr(op, "out", None)
+        if out is not None and out.kind is Kind.CODES:
+            needed = chip.chunk_rows * blocks_of(out.width)
+            if chip.activations[out.name].size < needed:
+                raise CompileError(f"{out.name} has too few activation blocks.")
+    if not _fits(chip, config):
+        raise CompileError(f"the plan does not fit preset {config.name}.")
+
+
+def _check_disjoint(regions: list[tuple[str, Region]]) -> None:
+    ordered = sorted(regions, key=lambda item: item[1].base)
+    for (first, a), (second, b) in zip(ordered, ordered[1:], strict=False):
+        if a.end > b.base:
+            raise CompileError(f"{first} and {second} overlap.")

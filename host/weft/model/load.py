@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds a model by name or path and loads it with its tokenizer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft.errors import ModelError, TokenizerError, shown
+from weft.model.checkpoint import Checkpoint
+from weft.model.huggingface import load_huggingface
+from weft.model.llama2c import load_llama2c
+from weft.tokenizer import Tokenizer, load_huggingface_tokenizer, load_llama2c_tokenizer
+
+__all__ = ["DEFAULT_MODEL", "LoadedModel", "load_model", "shipped_models"]
+
+DEFAULT_MODEL = "weft-stories"
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SHIPPED = PACKAGE / "shipped"
+"""Where a wheel carries the shipped models: one folder per model."""
+CHECKOUT = PACKAGE.parents[1]
+"""The project's root, when the package is used from a checkout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model ready to be compiled: weights, tokenizer, and the name it was asked for by."""
+
+    name: str
+    path: Path
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+
+
+def shipped_models() -> dict[str, Path]:
+    """Folders of the models that come with weft, by name.
+
+    They are looked for in the installed package and, in a checkout, in `models/`. A folder
+    counts when it holds a `config.json`.
+    """
+    roots = [SHIPPED]
+    if (CHECKOUT / "pyproject.toml").is_file():
+        roots.append(CHECKOUT / "models")
+    found: dict[str, Path] = {}
+    for root in roots:
+        for config in sorted(root.glob("*/config.json")):
+            found.setdefault(config.parent.name, config.parent)
+    return found
+
+
+def load_model(
+    model: str | Path = DEFAULT_MODEL, *, tokenizer: str | Path | None = None
+) -> LoadedModel:
+    """Load a model.
+
+    `model` is the name of a shipped model, a Hugging Face style folder, or a llama2.c `.bin`
+    file. `tokenizer` is the llama2.c tokenizer file; without it, the only `tok*.bin` beside the
+    model is taken. A folder brings its own `tokenizer.json`.
+
+    Raises `FileError`, `ModelError` or `TokenizerError` with one sentence when any of it cannot
+    be used.
+    """
+    path = _find(model)
+    if path.is_dir():
+        if tokenizer is not None:
+            raise TokenizerError(
+                f"{path} is a folder with its own tokenizer.json, so no other tokenizer can be "
+                f"given with it."
+            )
+        checkpoint = load_huggingface(path)
+        return LoadedModel(
+            name=path.resolve().name,
+            path=path,
+            checkpoint=checkpoint,
+            tokenizer=load_huggingface_tokenizer(path, checkpoint.config.vocab_size),
+        )
+    if path.suffix != ".bin":
+        raise ModelError(f"{path} is neither a model folder nor a llama2.c .bin file.")
+    checkpoint = load_llama2c(path)
+    tokenizer_path = _tokenizer_beside(path) if tokenizer is None else Path(tokenizer)
+    return LoadedModel(
+        name=path.stem,
+        path=path,
+        checkpoint=checkpoint,
+        tokenizer=load_llama2c_tokenizer(tokenizer_path, checkpoint.config.vocab_size),
+    )
+
+
+def _find(model: str | Path) -> Path:
+    """The path that `model` means: a shipped model's name comes before a file of that name."""
+    shipped = shipped_models()
+    if isinstance(model, str) and model in shipped:
+        return shipped[model]
+    path = Path(model)
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):  # too long for a path, or a null character inside
+        exists = False
+    if not exists or str(model) == "":
+        names = ", ".join(shipped) if shipped else "none"
+        raise ModelError(
+            f"model {shown(str(model), 200)} is neither a path nor a shipped model (shipped: "
+            f"{names})."
+        )
+    return path
+
+
+def _tokenizer_beside(path: Path) -> Path:
+    """The only `tok*.bin` in the folder of a llama2.c checkpoint."""
+    found = sorted(file for file in path.parent.glob("tok*.bin") if file.name != path.name)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise TokenizerError(f"{path} has no tokenizer tok*.bin beside it, and none was given.")
+    names = ", ".join(file.name for file in found[:5])
+    raise TokenizerError(
+        f"{path} has {len(found)} tokenizers beside it ({names}), so one must be given."
+    )

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a compiled model on a device: token ids in, logits or the likeliest tokens out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weft.compiler import CompiledModel
+from weft.compiler.emit import Register
+from weft_arch.device import Device
+from weft.errors import WeftError
+from weft_arch import registers
+from weft_arch.registers import Control
+
+__all__ = ["Counters", "ModelRunner", "TopK"]
+
+CYCLES_PER_CHUNK_LIMIT = 2_000_000_000
+"""A program that runs longer has hung."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """The hardware's counters over some work."""
+
+    cycles: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    mac_cycles: int = 0
+
+    def __sub__(self, other: "Counters") -> "Counters":
+        return Counters(
+            **{f.name: getattr(self, f.name) - getattr(other, f.name) for f in fields(self)}
+        )
+
+    def __add__(self, other: "Counters") -> "Counters":
+        return Counters(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The likeliest tokens of the last row, best first, with their logits."""
+
+    token_ids: NDArray[np.uint32]
+    logits: NDArray[np.float32]
+
+
+class ModelRunner:
+    """One compiled model on one device.
+
+    A sequence is a KV cache area, 0 to max_sequences - 1; what it holds is a pure function of the
+    tokens given to it, whatever the chunks were.
+    """
+
+    def __init__(self, compiled: CompiledModel, device: Device) -> None:
+        self.compiled = compiled
+        self.device = device
+        memory = compiled.memory
+        if memory.size > device.memory_base + device.memory.size:
+            raise WeftError(
+                f"the model needs {memory.size - device.memory_base} bytes of memory; "
+                f"the device has {device.memory.size}."
+            )
+        device.write_memory(compiled.base, compiled.image)
+        for name, value in (
+            ("PROGRAM_BASE", memory.regions["program"].base),
+            ("PROGRAM_LENGTH", len(compiled.program)),
+            ("REGION_BASE", compiled.base),
+            ("REGION_LIMIT", memory.size),
+            ("WRITE_BASE", memory.read_only_end),
+            ("WRITE_LIMIT", memory.size),
+        ):
+            device.write_register(registers.offset(name), value)
+        self._scalars: dict[Register, int] = {}
+
+    @property
+    def chunk_rows(self) -> int:
+        """Most tokens per chunk."""
+        return self.compiled.chip.chunk_rows
+
+    def run_chunk(
+        self,
+        token_ids: Sequence[int],
+        *,
+        position: int,
+        sequence: int = 0,
+        head: bool = True,
+        store_logits: bool = False,
+    ) -> None:
+        """Append ``token_ids`` at ``position`` of a sequence; with ``head`` compute the logits of
+        the last one (or of all, in a scoring program)."""
+        rows, memory = len(token_ids), self.compiled.memory
+        if not 1 <= rows <= self.chunk_rows:
+            raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {self.chunk_rows}.")
+        if position < 0 or position + rows > self.compiled.max_context:
+            raise WeftError(
+                f"positions {position} to {position + rows - 1} are outside the context of "
+                f"{self.compiled.max_context}."
+            )
+        ids = np.asarray(token_ids, "<u4")
+        if ids.size and int(ids.max()) >= self.compiled.model.vocab_size:
+            raise WeftError(
+                f"token id {int(ids.max())} is outside the vocabulary of "
+                f"{self.compiled.model.vocab_size}."
+            )
+        self.device.write_memory(memory.regions["ids"].base, ids.view(np.uint8))
+        logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
+        self._set(Register.ROWS, rows)
+        self._set(Register.POSITION, position)
+        self._set(Register.SEQUENCE, sequence * memory.sequence_kv_bytes)
+        self._set(Register.HEAD, int(head))
+        self._set(Register.LOGITS, logit_rows if store_logits else 0)
+        self.device.write_register(registers.offset("CONTROL"), Control.START)
+        self.device.wait(CYCLES_PER_CHUNK_LIMIT)
+        self._scalars[Register.POSITION] = position + rows
+
+    def _set(self, register: Register, value: int) -> None:
+        """Write a scalar register unless it holds the value already."""
+        if self._scalars.get(register) != value:
+            self.device.write_register(registers.scalar_offset(register), value)
+            self._scalars[register] = value
+
+    def prefill(
+        self,
+        token_ids: Sequence[int],
+        *,
+        position: int = 0,
+        sequence: int = 0,
+        store_logits: bool = False,
+        chunk: int | None = None,
+    ) -> None:
+        """Append a prompt in chunks; the head runs for its last token only."""
+        size = min(chunk or self.chunk_rows, self.chunk_rows)
+        for start in range(0, len(token_ids), size):
+            part = token_ids[start : start + size]
+            last = start + size >= len(token_ids)
+            self.run_chunk(
+                part,
+                position=position + start,
+                sequence=sequence,
+                head=last,
+                store_logits=store_logits and last,
+            )
+
+    def score(self, token_ids: Sequence[int], *, sequence: int = 0) -> NDArray[np.float32]:
+        """Logits [n, vocab_size] of every position; needs a scoring program."""
+        parts: list[NDArray[np.float32]] = []
+        for start in range(0, len(token_ids), self.chunk_rows):
+            part = token_ids[start : start + self.chunk_rows]
+            self.run_chunk(part, position=start, sequence=sequence, store_logits=True)
+            parts.append(self.logits(len(part)))
+        return np.concatenate(parts)
+
+    def top_k(self) -> TopK:
+        """What the head's top-k unit kept of the last row."""
+        entries = self.compiled.config.top_k_entries
+        base = self.compiled.memory.regions["top_k"].base
+        record = np.dtype([("value", "<f4"), ("index", "<u4")])
+        raw = self.device.read_memory(base, 8 * entries).view(record)
+        return TopK(raw["index"].copy(), raw["value"].copy())
+
+    def logits(self, rows: int = 1) -> NDArray[np.float32]:
+        """Stored logits [rows, vocab_size] of the last chunk."""
+        memory, vocab_size = self.compiled.memory, self.compiled.model.vocab_size
+        padded = memory.head_part.n_tiles[0] * self.compiled.config.array_cols
+        raw = self.device.read_memory(memory.regions["logits"].base, 4 * rows * padded)
+        return raw.view("<f4").reshape(rows, padded)[:, :vocab_size].copy()
+
+    def kv_cache(self, sequence: int = 0) -> NDArray[np.uint8]:
+        """The bytes of a sequence's KV cache."""
+        memory = self.compiled.memory
+        base = memory.regions["kv"].base + sequence * memory.sequence_kv_bytes
+        return self.device.read_memory(base, memory.sequence_kv_bytes)
+
+    def counters(self) -> Counters:
+        """The hardware's counters now."""
+        values: dict[str, int] = {}
+        for field in fields(Counters):
+            offset = registers.counter_offset(field.name.upper())
+            low = self.device.read_register(offset)
+            values[field.name] = low | self.device.read_register(offset + 4) << 32
+        return Counters(**values)

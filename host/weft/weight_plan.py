@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which format each weight of a model is stored in, and what the model becomes by it."""
+
+from dataclasses import dataclass, replace
+
+from weft.errors import ModelError, shown
+from weft.model.checkpoint import Checkpoint, FloatTensor, LayerWeights
+from weft.quantize import WeightFormat, quantize
+
+__all__ = ["LAYER_MATRICES", "WeightPlan", "dequantized"]
+
+LAYER_MATRICES = ("wq", "wk", "wv", "wo", "w_gate", "w_up", "w_down")
+"""The matrices of a layer, in the order in which a layer uses them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightPlan:
+    """A format per kind of weight; None keeps float. Norms are never quantised.
+
+    `lm_head` and `token_embedding` of a tied table may differ: the plan then stands for two
+    copies of it.
+    """
+
+    layers: WeightFormat | None
+    lm_head: WeightFormat | None
+    token_embedding: WeightFormat | None
+
+    @classmethod
+    def named(cls, name: str) -> "WeightPlan":
+        """The plan that a user asks for with `w8` or `w4`, or `float`: one format throughout.
+
+        Raises `ModelError` for any other name.
+        """
+        if name == "float":
+            return cls(layers=None, lm_head=None, token_embedding=None)
+        if name not in list(WeightFormat):
+            known = ", ".join(["float", *WeightFormat])
+            raise ModelError(f"weights are {shown(name)}, but must be one of {known}.")
+        chosen = WeightFormat(name)
+        return cls(layers=chosen, lm_head=chosen, token_embedding=chosen)
+
+
+def dequantized(checkpoint: Checkpoint, plan: WeightPlan) -> Checkpoint:
+    """The float model whose weights are exactly what the quantised ones stand for.
+
+    It tells what quantising the weights alone costs, with all arithmetic in float. Its tables are
+    not tied, because they may differ.
+    """
+
+    def rounded(matrix: FloatTensor, weight_format: WeightFormat | None) -> FloatTensor:
+        return matrix if weight_format is None else quantize(matrix, weight_format).dequantize()
+
+    def rounded_layer(layer: LayerWeights) -> LayerWeights:
+        changes = {name: rounded(getattr(layer, name), plan.layers) for name in LAYER_MATRICES}
+        return replace(layer, **changes)
+
+    return Checkpoint(
+        config=replace(checkpoint.config, tied_embeddings=False),
+        layers=tuple(rounded_layer(layer) for layer in checkpoint.layers),
+        token_embedding=rounded(checkpoint.token_embedding, plan.token_embedding),
+        final_norm=checkpoint.final_norm,
+        lm_head=rounded(checkpoint.lm_head, plan.lm_head),
+    )

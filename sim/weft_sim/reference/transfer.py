@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LOAD, STORE, STORE_KV, STORE_TOP_K and the STREAM instructions."""
+
+import numpy as np
+
+from weft_arch import float24, layouts
+from weft_arch.config import BLOCK
+from weft_arch.isa import Load, LoadFormat, Store, StoreKV, StreamKV, StreamWeights, WeightFormat
+from weft_arch.registers import Fault
+from weft_sim.reference.arithmetic import F64, rounded
+from weft_sim.reference.state import MachineState, ProgramFault, Resolved, Stream
+
+__all__ = ["load", "store", "store_kv", "store_top_k", "stream_kv", "stream_weights"]
+
+
+def stream_weights(state: MachineState, op: Resolved) -> None:
+    """Queue weight tiles for MATMUL."""
+    s = op.instruction
+    assert isinstance(s, StreamWeights)
+    if op.count:
+        bits = 8 if s.format == WeightFormat.W8 else 4
+        _check_range(state, op.address, op.count * state.config.tile_bytes(bits))
+        state.streams.append(Stream(op.address, op.count, int(s.format)))
+
+
+def stream_kv(state: MachineState, op: Resolved) -> None:
+    """Queue kv blocks for ATTEND."""
+    s = op.instruction
+    assert isinstance(s, StreamKV)
+    if s.k_blocks == 0:
+        raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
+    if op.count:
+        layout = layouts.KVLayout(state.config, s.k_blocks)
+        _check_range(state, op.address, -(-op.count // BLOCK) * layout.block_bytes)
+        state.streams.append(Stream(op.address, op.count, -1, s.k_blocks))
+
+
+def _check_range(state: MachineState, address: int, size: int) -> None:
+    state.memory.read(address, size)
+    state.memory.bytes_read -= size  # counted when the array consumes it
+
+
+def load(state: MachineState, op: Resolved) -> None:
+    """Run a LOAD."""
+    ld = op.instruction
+    assert isinstance(ld, Load)
+    config, memory = state.config, state.memory
+    dim = ld.words * config.lanes
+    if ld.words == 0 or (ld.format == LoadFormat.Q8 and dim % BLOCK):
+        raise ProgramFault(Fault.ILLEGAL_OPERAND, ld.opcode)
+    for row in range(op.count):
+        number = row
+        if ld.gather:
+            number = int(memory.read(op.aux_a + 4 * row, 4, align=4).view("<u4")[0])
+        address = (op.address + number * ld.row_bytes) & 0xFFFF_FFFF
+        values = _load_row(state, ld.format, address, dim)
+        first = ld.destination + row * ld.destination_stride
+        place = (first + np.arange(ld.words)) % len(state.vectors)
+        state.vectors[place] = values.reshape(ld.words, config.lanes)
+
+
+def _load_row(state: MachineState, kind: LoadFormat, address: int, dim: int) -> F64:
+    if kind == LoadFormat.F32:
+        raw = state.memory.read(address, 4 * dim).view("<f4")
+        return float24.from_float32(raw).astype(np.float64)
+    if kind == LoadFormat.F16:
+        raw = state.memory.read(address, 2 * dim).view("<u2")
+        return float24.from_float16_bits(raw).astype(np.float64)
+    row = state.memory.read(address, layouts.q8_row_bytes(state.config, dim))
+    scales = float24.from_float16_bits(row[: 2 * (dim // BLOCK)].view("<u2")).astype(np.float64)
+    codes = row[-dim:].view(np.int8).reshape(-1, BLOCK).astype(np.float64)
+    return rounded(codes * scales[:, None]).reshape(-1)
+
+
+def store(state: MachineState, op: Resolved) -> None:
+    """Run a STORE."""
+    s = op.instruction
+    assert isinstance(s, Store)
+    if s.words == 0:
+        raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
+    for row in range(op.count):
+        first = s.source + row * s.source_stride
+        values = state.vectors[(first + np.arange(s.words)) % len(state.vectors)]
+        raw = np.ascontiguousarray(values.reshape(-1), np.float32).view(np.uint8)
+        address = (op.address + row * s.row_bytes) & 0xFFFF_FFFF
+        state.memory.write(address, raw, align=state.config.beat_bytes)
+
+
+def store_kv(state: MachineState, op: Resolved) -> None:
+    """Run a STORE_KV."""
+    s = op.instruction
+    assert isinstance(s, StoreKV)
+    if s.k_blocks == 0 or s.slots == 0:
+        raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
+    layout = layouts.KVLayout(state.config, s.k_blocks)
+    if len(state.groups) < op.count * s.slots * s.k_blocks:
+        raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
+    for row in range(op.count):
+        position = op.aux_a + row
+        for slot in range(s.slots):
+            base = (op.address + slot * s.slot_bytes) & 0xFFFF_FFFF
+            if base % state.config.beat_bytes:
+                raise ProgramFault(Fault.UNALIGNED_ADDRESS, base)
+            store_one = _store_value if s.values else _store_key
+            store_one(state, layout, base, position)
+
+
+def _store_key(state: MachineState, layout: layouts.KVLayout, base: int, position: int) -> None:
+    for k in range(layout.k_blocks):
+        codes, exponent = state.groups.popleft()
+        scale = np.array([2.0**exponent], np.float16).view(np.uint8)
+        state.memory.write(base + layout.key_scale_offset(position, k), scale)
+        raw = codes.astype(np.int8).view(np.uint8)
+        state.memory.write(base + layout.key_codes_offset(position, k), raw)
+
+
+def _store_value(state: MachineState, layout: layouts.KVLayout, base: int, position: int) -> None:
+    for k in range(layout.k_blocks):
+        codes, exponent = state.groups.popleft()
+        if k == 0:
+            raw = np.array([exponent], np.int8).view(np.uint8)
+            state.memory.write(base + layout.exponent_offset(position), raw)
+        for channel, code in enumerate(codes.astype(np.int8).view(np.uint8), BLOCK * k):
+            place = base + layout.value_offset(position, channel)
+            state.memory.write(place, np.array([code], np.uint8))
+
+
+def store_top_k(state: MachineState, op: Resolved) -> None:
+    """Run a STORE_TOP_K."""
+    entries = state.config.top_k_entries
+    record = np.zeros(entries, np.dtype([("value", "<f4"), ("index", "<u4")]))
+    record["value"], record["index"] = -float24.MAX, 0xFFFF_FFFF
+    for i, (value, index) in enumerate(state.top_k):
+        record[i] = (value, index)
+    raw = record.view(np.uint8)
+    state.memory.write(op.address, raw, align=state.config.beat_bytes)
