@@ -36,14 +36,16 @@ Q4_0_CODEBOOK: npt.NDArray[np.int8] = np.arange(-8, 8, dtype=np.int8)
 """The int8 value of each 4-bit code of Q4_0."""
 Q4_0_CODEBOOK.setflags(write=False)
 
-LARGEST_SCALE = float(np.finfo(np.float16).max)
-
 
 class WeightFormat(StrEnum):
     """How a weight matrix is stored; the values are what a user types."""
 
     W8 = "w8"
     W4 = "w4"
+
+
+LARGEST_WEIGHT = {WeightFormat.W8: 127 * 65504, WeightFormat.W4: 8 * 65504}
+"""The largest magnitude whose block's scale is a float16; 65504 is the largest of those."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +88,19 @@ class QuantizedMatrix:
 def quantize(matrix: npt.NDArray[np.float32], weight_format: WeightFormat) -> QuantizedMatrix:
     """Quantise a matrix [rows, columns], whose rows are padded with zeros to whole blocks.
 
-    Raises `ModelError` when a value is not finite, or so large that its block's scale is beyond
-    float16 (about 8.3 million for `w8`, 524 thousand for `w4`).
+    Raises `ModelError` when a value is not finite or beyond `LARGEST_WEIGHT`.
     """
     rows, columns = matrix.shape
+    worst = float(np.abs(matrix).max(initial=0.0))
+    if not worst <= LARGEST_WEIGHT[weight_format]:  # also where a value is NaN
+        raise ModelError(
+            f"a weight of magnitude {worst:g} cannot be quantised to {weight_format}, because the "
+            f"float16 scale of its block allows at most {LARGEST_WEIGHT[weight_format]}."
+        )
     padding = -columns % BLOCK
     padded = np.pad(matrix.astype(np.float32, copy=False), ((0, 0), (0, padding)))
     blocks = padded.reshape(rows, (columns + padding) // BLOCK, BLOCK)
     codes, scales = _QUANTIZERS[weight_format](blocks)
-    if not (np.abs(scales) <= LARGEST_SCALE).all():  # also false where a value is NaN
-        worst = float(np.abs(matrix).max())
-        raise ModelError(
-            f"a weight of magnitude {worst:g} cannot be quantised, because the scale of its block "
-            f"would be beyond {LARGEST_SCALE:g}, the largest float16."
-        )
     return QuantizedMatrix(
         format=weight_format,
         columns=columns,

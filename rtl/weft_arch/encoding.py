@@ -116,9 +116,7 @@ def read_image(config: Configuration, image: bytes) -> list[Instruction]:
         )
     if zlib.crc32(body) != checksum:
         raise EncodingError("the image's instructions do not match its checksum")
-    return [
-        decode(body[i : i + INSTRUCTION_BYTES]) for i in range(0, len(body), INSTRUCTION_BYTES)
-    ]
+    return [decode(body[i : i + INSTRUCTION_BYTES]) for i in range(0, len(body), INSTRUCTION_BYTES)]
 
 
 def replace(instruction: Instruction, **changes: int) -> Instruction:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import graph, plan
-from weft.compiler.emit import emit
+from weft.compiler.emit import Register, emit
+from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.errors import CompileError
@@ -78,6 +79,20 @@ def compile_model(
         base=base,
     )
     program = emit(model_graph, config, chip, memory)
+    for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
+        if position + rows <= context:
+            check_hazards(
+                program,
+                config,
+                scalars={
+                    Register.ROWS: rows,
+                    Register.POSITION: position,
+                    Register.HEAD: 1,
+                    Register.LOGITS: min(rows, chip.logit_rows),
+                },
+                write_base=memory.read_only_end,
+                write_limit=memory.size,
+            )
     try:
         program_file = write_image(config, program)
     except EncodingError as error:

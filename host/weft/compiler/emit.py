@@ -89,9 +89,8 @@ class Token(IntEnum):
     GAIN_A_FREE = 14
     GAIN_B = 15
     GAIN_B_FREE = 16
-    ROPE = 17
-    LOGITS = 18
-    LOGITS_FREE = 19
+    LOGITS = 17
+    LOGITS_FREE = 18
 
 
 _ACTIVATIONS = {
@@ -230,7 +229,13 @@ class _Emitter:
         )
 
     def matmul(
-        self, part: WeightPart, source: str, destination: str, *, residual: bool = False, **more: int
+        self,
+        part: WeightPart,
+        source: str,
+        destination: str,
+        *,
+        residual: bool = False,
+        **more: int,
     ) -> Instruction:
         n_tiles = sum(part.n_tiles)
         out = self.chip.vector[destination].base
@@ -308,8 +313,8 @@ class _Emitter:
                 destination_stride=self.words(self.model.dim),
                 row_bytes=memory.row_bytes,
             ),
+            # Done before the first gain, whose token covers it: loads finish in order.
             Load(
-                signal_a=Token.ROPE,
                 address=memory.regions["rope"].base,
                 address_reg=r.ROPE,
                 count_reg=r.ROWS,
@@ -319,7 +324,6 @@ class _Emitter:
                 destination_stride=4 * head_words,
                 row_bytes=memory.rope_row_bytes,
             ),
-            Vector(wait_a=Token.ROPE, words=1),
         )
 
     def stream(self, parts: Iterable[WeightPart], start: int, reg: int) -> Instruction:
@@ -501,8 +505,7 @@ class _Emitter:
                 count_reg=Register.ROWS,
                 inner=heads.group,
                 words=head_words,
-                a=self._attention_word(slot)
-                + place * (heads.group * slot_words + head_words),
+                a=self._attention_word(slot) + place * (heads.group * slot_words + head_words),
                 a_outer=heads.rows * slot_words,
                 a_inner=slot_words,
                 b=slot * chip.chunk_rows * heads.rows + place * heads.group,

@@ -73,7 +73,7 @@ class Heads:
     def of(cls, model: ModelConfig, config: Configuration) -> "Heads":
         """The layout for a model; a `CompileError` for a head size that has none."""
         size = model.head_dim
-        if size % BLOCK and BLOCK % size or size % config.lanes:
+        if (size % BLOCK and BLOCK % size) or size % config.lanes:
             raise CompileError(
                 f"head_dim is {size}; preset {config.name} takes divisors and multiples of 32 "
                 f"that are multiples of {config.lanes}."

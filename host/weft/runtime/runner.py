@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
 from weft.compiler.emit import Register
-from weft_arch.device import Device
 from weft.errors import WeftError
 from weft_arch import registers
+from weft_arch.device import Device
 from weft_arch.registers import Control
 
 __all__ = ["Counters", "ModelRunner", "TopK"]

@@ -92,9 +92,7 @@ def _pop_kv(state: MachineState, a: Attend, n_blocks: int) -> _KVBlocks:
 
 
 def _scores(state: MachineState, op: Resolved, a: Attend, cache: _KVBlocks) -> F64:
-    codes, exponents = activation_rows(
-        state, op.address, a.activation_stride, op.count, a.k_blocks
-    )
+    codes, exponents = activation_rows(state, op.address, a.activation_stride, op.count, a.k_blocks)
     partial_sums = np.matmul(codes, cache.key_codes)
     zero = np.zeros(partial_sums.shape[1:])
     return accumulate_terms(zero, terms(partial_sums, cache.key_scales, exponents))
@@ -119,10 +117,14 @@ def _online_softmax(
     y[~visible | (integer > 24)] = 0
     block_sum = rounded(np.ldexp(((y << 8) >> integer).sum(axis=-1).astype(np.float64), -24))
     total = _rescaled_sums(block_sum, drop)
-    weighted = rounded(np.ldexp(y.astype(np.float64), cache.value_exponents[:, None, :] - 16 - integer))
+    weighted = rounded(
+        np.ldexp(y.astype(np.float64), cache.value_exponents[:, None, :] - 16 - integer)
+    )
     codes, exponents = quantize(weighted, state.config.activation_bits)
     partial_sums = np.matmul(codes.astype(np.float32), cache.value_codes)
-    out = _rescaled_sums(terms(partial_sums, np.float64(1), exponents[..., None]), np.minimum(drop, 255)[..., None])
+    out = _rescaled_sums(
+        terms(partial_sums, np.float64(1), exponents[..., None]), np.minimum(drop, 255)[..., None]
+    )
     _keep_probabilities(state, a, codes, exponents)
     return out, total
 

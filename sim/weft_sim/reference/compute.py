@@ -75,9 +75,7 @@ def _enter_top_k(state: MachineState, m: Matmul, logits: F64) -> None:
         bar = np.partition(logits, -keep)[-keep]
         chosen = logits >= bar
         logits, indexes = logits[chosen], indexes[chosen]
-    candidates = state.top_k + [
-        (float(v), int(i)) for v, i in zip(logits, indexes, strict=True)
-    ]
+    candidates = state.top_k + [(float(v), int(i)) for v, i in zip(logits, indexes, strict=True)]
     candidates.sort(key=lambda pair: (-pair[0], pair[1]))
     state.top_k = candidates[:keep]
 

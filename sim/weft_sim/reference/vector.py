@@ -84,7 +84,9 @@ def _compute(state: MachineState, op: Resolved, v: Vector, outer: int, size: int
     product = rounded(x * y)
     if v.operation == VectorOp.MUL:
         return product
-    sines = _addresses(v.b + (op.address & 0x3FFF), outer, v.inner, v.words, v.b_outer, v.b_inner, size)
+    sines = _addresses(
+        v.b + (op.address & 0x3FFF), outer, v.inner, v.words, v.b_outer, v.b_inner, size
+    )
     swapped = x.reshape(*x.shape[:-1], -1, 2)[..., ::-1].reshape(x.shape)
     return rounded(product + rounded(swapped * state.vectors[sines]))
 
