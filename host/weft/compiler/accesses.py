@@ -119,7 +119,7 @@ def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]
     return found
 
 
-def _vector(step: Step, v: Vector, config: Configuration, on) -> None:  # noqa: ANN001
+def _vector(step: Step, v: Vector, config: Configuration, on) -> None:
     rows = step.count
     on(Space.VECTOR, False, _grid(v.a, rows, v.inner, v.words, v.a_outer, v.a_inner))
     uses_b = v.operation not in (VectorOp.COPY, VectorOp.ACTIVATE)

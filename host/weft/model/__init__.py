@@ -3,7 +3,7 @@
 
 from weft.model.checkpoint import Checkpoint, FloatTensor, LayerWeights
 from weft.model.config import Activation, ModelConfig
-from weft.model.load import LoadedModel, load_model, shipped_models
+from weft.model.load import LoadedModel, held_out_path, load_model, shipped_models
 
 __all__ = [
     "Activation",
@@ -12,6 +12,7 @@ __all__ = [
     "LayerWeights",
     "LoadedModel",
     "ModelConfig",
+    "held_out_path",
     "load_model",
     "shipped_models",
 ]

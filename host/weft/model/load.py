@@ -10,7 +10,7 @@ from weft.model.huggingface import load_huggingface
 from weft.model.llama2c import load_llama2c
 from weft.tokenizer import Tokenizer, load_huggingface_tokenizer, load_llama2c_tokenizer
 
-__all__ = ["DEFAULT_MODEL", "LoadedModel", "load_model", "shipped_models"]
+__all__ = ["DEFAULT_MODEL", "LoadedModel", "held_out_path", "load_model", "shipped_models"]
 
 DEFAULT_MODEL = "weft-stories"
 
@@ -45,6 +45,15 @@ def shipped_models() -> dict[str, Path]:
         for config in sorted(root.glob("*/config.json")):
             found.setdefault(config.parent.name, config.parent)
     return found
+
+
+def held_out_path(model: LoadedModel) -> Path | None:
+    """The held-out stories that belong to a model, or None when it came without.
+
+    They lie beside the model's folder or file as `{name}-heldout.jsonl`.
+    """
+    path = model.path.resolve().parent / f"{model.name}-heldout.jsonl"
+    return path if path.is_file() else None
 
 
 def load_model(

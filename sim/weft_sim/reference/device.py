@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from weft_arch import registers
 from weft_arch.config import Configuration
+from weft_arch.device import DeviceFault, DeviceTimeout
 from weft_arch.isa import INSTRUCTION_BYTES, N_SCALARS
 from weft_arch.registers import Control, Fault, Interrupt, Status
-from weft_arch.device import DeviceFault, DeviceTimeout
 from weft_sim.reference.machine import Machine, TokenDeadlock
 from weft_sim.reference.state import MachineState, Memory, ProgramFault
 

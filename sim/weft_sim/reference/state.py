@@ -83,6 +83,14 @@ class Memory:
         self.bytes_written += raw.size
         self.written.append((address, address + raw.size))
 
+    def write_strided(self, address: int, stride: int, raw: NDArray[np.uint8]) -> None:
+        """Write single bytes, ``stride`` apart."""
+        span = stride * (raw.size - 1) + 1
+        start = self._place(address, span, self.write_region, 1)
+        self.data[start : start + span : stride] = raw
+        self.bytes_written += raw.size
+        self.written.append((address, address + span))
+
 
 @dataclass
 class MachineState:

@@ -120,9 +120,8 @@ def _store_value(state: MachineState, layout: layouts.KVLayout, base: int, posit
         if k == 0:
             raw = np.array([exponent], np.int8).view(np.uint8)
             state.memory.write(base + layout.exponent_offset(position), raw)
-        for channel, code in enumerate(codes.astype(np.int8).view(np.uint8), BLOCK * k):
-            place = base + layout.value_offset(position, channel)
-            state.memory.write(place, np.array([code], np.uint8))
+        place = base + layout.value_offset(position, BLOCK * k)
+        state.memory.write_strided(place, BLOCK, codes.astype(np.int8).view(np.uint8))
 
 
 def store_top_k(state: MachineState, op: Resolved) -> None:

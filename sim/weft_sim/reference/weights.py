@@ -33,6 +33,7 @@ class WeightCache:
         self._limit = limit_bytes
         self._size = 0
         self._kept: OrderedDict[tuple, DecodedWeights] = OrderedDict()
+        self._start, self._end = 1 << 32, 0
 
     def pop_tiles(self, state: MachineState, op: Matmul) -> DecodedWeights:
         """Consume the tiles of a MATMUL from the weight stream."""
@@ -61,12 +62,15 @@ class WeightCache:
         decoded = self._decode(state, np.concatenate(raw), pieces, op.k_blocks, weight_bits)
         self._kept[key] = decoded
         self._size += decoded.codes.nbytes
+        self._start, self._end = min(self._start, decoded.start), max(self._end, decoded.end)
         while self._size > self._limit and len(self._kept) > 1:
             self._size -= self._kept.popitem(last=False)[1].codes.nbytes
         return decoded
 
     def forget(self, start: int, end: int) -> None:
         """Drop what was decoded from addresses that overlap [start, end)."""
+        if start >= self._end or self._start >= end:
+            return
         stale = [k for k, w in self._kept.items() if w.start < end and start < w.end]
         for key in stale:
             self._size -= self._kept.pop(key).codes.nbytes

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make run      a story, computed on the simulated accelerator
+#   make test     lint, type check and the tests that take less than a minute each
+#   make verify   the whole matrix: RTL against the reference, all presets and weights (long)
+#   make lint     ruff and pyright alone
+#   make bench    the benchmarks, as a table and as build/bench.json
+#   make docs     the generated pages and the firmware's header
+#   make clean    remove what the targets built (the cache of compiled models stays)
+
+PYTHON ?= python3
+PROMPT ?= Once upon a time
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+# The project's files that an editable install looks at; sources are found without reinstalling.
+INSTALL_INPUTS := pyproject.toml hatch_build.py
+
+.DEFAULT_GOAL := run
+.PHONY: run test verify lint bench docs clean
+
+run: $(STAMPS)/run
+	@$(BIN)/weft generate "$(PROMPT)" -d rtl
+
+test: $(STAMPS)/test
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+verify: $(STAMPS)/test
+	mkdir -p build
+	$(BIN)/python -m pytest -n $(JOBS) --junit-xml=build/verify.xml
+
+lint: $(STAMPS)/test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+bench: $(STAMPS)/run
+	@mkdir -p build
+	$(BIN)/weft bench --json build/bench.json
+
+docs: $(STAMPS)/run
+	$(BIN)/python -m weft_arch.generate
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+
+# A stamp is touched only when its install succeeded, so an interrupted one is repeated. The test
+# install includes the other.
+$(STAMPS)/test: $(INSTALL_INPUTS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	@mkdir -p $(STAMPS)
+	@touch $(STAMPS)/run $@
+
+$(STAMPS)/run: $(INSTALL_INPUTS) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "weft needs Python 3.11 or newer; name one with make PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)

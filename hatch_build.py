@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the shipped models into the wheel as package data of `weft`.
+
+An editable install reads them from ``models/`` in the checkout instead, so that a model that was
+just trained is the one that runs.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class ShippedModels(BuildHookInterface):
+    """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before a wheel is made; `version` is standard or editable."""
+        if version == "standard":
+            for weights in Path(self.root, "models").glob("*/model.safetensors"):
+                folder = weights.parent
+                build_data["force_include"][str(folder)] = f"weft/shipped/{folder.name}"

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds devices by name: whatever the entry point group ``weft.devices`` offers."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from weft.errors import WeftError, shown
+from weft_arch.config import Configuration, ConfigurationError, preset
+from weft_arch.device import Device, DeviceError
+
+__all__ = ["device_names", "find_preset", "open_device"]
+
+
+def _found() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="weft.devices")}
+
+
+def device_names() -> list[str]:
+    """The devices there are."""
+    return sorted(_found())
+
+
+def find_preset(name: str) -> Configuration:
+    """A preset by name; a `WeftError` lists the names there are."""
+    try:
+        return preset(name)
+    except ConfigurationError as error:
+        raise WeftError(f"{error}.") from None
+
+
+def open_device(
+    name: str, config: Configuration, *, memory_bytes: int, memory_base: int = 0, **options: Any
+) -> Device:
+    """Make a device; a `WeftError` when there is none of that name or it cannot be built."""
+    found = _found()
+    if name not in found:
+        raise WeftError(f"device {shown(name)} is unknown; there are {', '.join(sorted(found))}.")
+    make: Callable[..., Device] = found[name].load()
+    try:
+        return make(config, memory_bytes=memory_bytes, memory_base=memory_base, **options)
+    except DeviceError as error:
+        raise WeftError(str(error)) from error
