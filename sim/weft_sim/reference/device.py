@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reference as a `Device`: the same registers and memory as the RTL, no clock."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,8 +43,14 @@ class ReferenceDevice:
     name = "reference"
 
     def __init__(
-        self, config: Configuration, *, memory_bytes: int = 64 << 20, memory_base: int = 0
+        self,
+        config: Configuration,
+        *,
+        memory_bytes: int = 64 << 20,
+        memory_base: int = 0,
+        progress: Callable[[str, float], None] | None = None,
     ) -> None:
+        del progress  # nothing to build
         self.config = config
         self.memory_base = memory_base
         self._data = np.zeros(memory_bytes, np.uint8)

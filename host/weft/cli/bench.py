@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`weft bench`: figures from the hardware's own counters."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from weft.benchmarks import BENCHMARKS, Result, run_benchmark
+from weft.cli.console import build_progress, errors, output
+
+__all__ = ["bench"]
+
+
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Benchmarks to run; default: all.", metavar="NAME")
+    ] = None,
+    as_list: Annotated[bool, typer.Option("--list", help="List the benchmarks.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the results to this file.")
+    ] = None,
+) -> None:
+    """Measure the accelerator on the RTL."""
+    if as_list:
+        for name, benchmark in BENCHMARKS.items():
+            output.print(f"{name:<18} {benchmark.doc}")
+        return
+    results: list[Result] = []
+    for name in names or list(BENCHMARKS):
+        errors.print(f"{name} ...", style="dim")
+        with build_progress() as report:
+            results.append(run_benchmark(name, report))
+    output.print(_table(results))
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("benchmark", "preset", "value", "unit", "target", "cycles"):
+        table.add_column(column, justify="right" if column in ("value", "cycles") else "left")
+    for r in results:
+        value = f"{100 * r.value:.2f} %" if r.unit == "fraction" else f"{r.value:,.0f}"
+        table.add_row(r.name, r.preset, value, r.unit, r.target, f"{r.cycles:,}")
+    return table

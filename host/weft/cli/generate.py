@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`weft generate`: complete prompts and say what it cost."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from weft.cli.console import build_progress, errors, output
+from weft.cli.options import DeviceName, ModelName, PresetName, Weights
+from weft.llm import LLM
+from weft.model.load import DEFAULT_MODEL
+from weft.outputs import Metrics, RequestOutput
+from weft.sampling_params import SamplingParams
+
+__all__ = ["generate"]
+
+_NOTHING = "-"
+
+
+def generate(
+    prompts: Annotated[list[str], typer.Argument(help="One or more prompts.", metavar="PROMPT")],
+    model: ModelName = DEFAULT_MODEL,
+    device: DeviceName = "rtl",
+    preset: PresetName = "default",
+    max_tokens: Annotated[
+        int, typer.Option("-n", "--max-tokens", help="Tokens to generate at most.")
+    ] = 128,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="0 takes the likeliest token.")
+    ] = 0.0,
+    top_k: Annotated[int, typer.Option("--top-k", help="Among the k likeliest; 0: all.")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Among the likeliest of mass p.")] = 1.0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same tokens.")] = None,
+    weights: Weights = "w8",
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", help="Tokenizer file of a llama2.c model.")
+    ] = None,
+    max_model_len: Annotated[
+        int | None, typer.Option("--max-model-len", help="Positions of context.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per prompt instead of text.")
+    ] = False,
+) -> None:
+    """Complete each PROMPT, token by token, and print what it cost."""
+    params = SamplingParams(
+        temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_tokens=max_tokens
+    )
+    with build_progress() as report:
+        llm = LLM(
+            model,
+            device=device,
+            preset=preset,
+            weights=weights,
+            tokenizer=tokenizer,
+            max_model_len=max_model_len,
+            device_options={"progress": report},
+        )
+    with llm:
+        if as_json:
+            for finished in llm.generate(prompts, params):
+                typer.echo(json.dumps(finished.to_json()))
+            return
+        for prompt in prompts:
+            finished = _show(llm, prompt, params)
+            errors.print(_summary(finished.metrics))
+
+
+def _show(llm: LLM, prompt: str, params: SamplingParams) -> RequestOutput:
+    """Print a completion as it comes."""
+    stream = llm.stream(prompt, params)
+    output.print(f"[dim]{escape(prompt)}[/]", end="")
+    while True:
+        item = next(stream)
+        output.out(item.text, end="", highlight=False)
+        output.file.flush()
+        if item.output is not None:
+            output.print()
+            return item.output
+
+
+def _summary(m: Metrics) -> Table:
+    """What a request cost, as a table without borders."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+
+    def percent(value: float | None) -> str:
+        return _NOTHING if value is None else f"{100 * value:.1f} %"
+
+    table.add_row("tokens", f"{m.prompt_tokens} + {m.completion_tokens}", "prompt + generated")
+    per_token = _NOTHING if m.cycles_per_token is None else f"{m.cycles_per_token:,.0f}"
+    table.add_row("cycles per token", per_token, f"{m.device}, preset {m.preset}")
+    table.add_row("bytes moved", f"{m.dram_read_bytes + m.dram_write_bytes:,}", "read + written")
+    table.add_row("memory bandwidth", percent(m.bandwidth_utilization), "of the memory's peak")
+    table.add_row("array", percent(m.mac_utilization), "of MAC cycles useful")
+    rate = _NOTHING if m.tokens_per_second is None else f"{m.tokens_per_second:,.0f}"
+    table.add_row("tokens/s", rate, f"at {m.clock_hz / 1e6:.0f} MHz")
+    return table

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["DeviceName", "ModelName", "PresetName", "Weights"]
+
+ModelName = Annotated[
+    str,
+    typer.Option("--model", "-m", help="Shipped model, model folder or llama2.c .bin file."),
+]
+DeviceName = Annotated[
+    str, typer.Option("--device", "-d", help="rtl (cycle accurate) or reference (NumPy).")
+]
+PresetName = Annotated[str, typer.Option("--preset", help="Accelerator configuration.")]
+Weights = Annotated[str, typer.Option("--weights", help="w8 or w4.")]
