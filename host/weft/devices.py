@@ -11,6 +11,8 @@ from weft_arch.device import Device, DeviceError
 
 __all__ = ["device_names", "find_preset", "open_device"]
 
+PAGE_BYTES = 4096
+
 
 def _found() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group="weft.devices")}
@@ -32,12 +34,14 @@ def find_preset(name: str) -> Configuration:
 def open_device(
     name: str, config: Configuration, *, memory_bytes: int, memory_base: int = 0, **options: Any
 ) -> Device:
-    """Make a device; a `WeftError` when there is none of that name or it cannot be built."""
+    """Make a device with at least ``memory_bytes`` of memory (whole pages); a `WeftError` when
+    there is none of that name or it cannot be built."""
     found = _found()
     if name not in found:
         raise WeftError(f"device {shown(name)} is unknown; there are {', '.join(sorted(found))}.")
     make: Callable[..., Device] = found[name].load()
     try:
-        return make(config, memory_bytes=memory_bytes, memory_base=memory_base, **options)
+        pages = -(-memory_bytes // PAGE_BYTES)
+        return make(config, memory_bytes=pages * PAGE_BYTES, memory_base=memory_base, **options)
     except DeviceError as error:
         raise WeftError(str(error)) from error
