@@ -91,8 +91,10 @@ class Machine:
                 self._engine(instruction, at)
 
     def _loop(self, loop: Loop, at: int, loops: list[list[int]]) -> None:
+        if loop.body_end <= at or (loops and loop.body_end >= loops[-1][1]):
+            raise ProgramFault(Fault.ILLEGAL_INSTRUCTION, at)
         count = (loop.count + self.state.scalars[loop.count_reg]) & 0xFFFFFF
-        if count == 0:
+        if count == 0 or loop.body_end == at + 1:
             self.program_counter = loop.body_end
             return
         if len(loops) == isa.LOOP_DEPTH:
