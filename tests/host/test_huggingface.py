@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from weft.errors import FileError, ModelError, WeftError
+from weft.model.huggingface import load_huggingface, to_interleaved
+
+Q0 = "model.layers.0.self_attn.q_proj.weight"
+
+
+def test_tensors_arrive_under_their_names(make_folder: Callable[..., Path]):
+    folder = make_folder()
+    tensors = load_file(folder / "model.safetensors")
+    checkpoint = load_huggingface(folder)
+    layer = checkpoint.layers[1]
+    np.testing.assert_array_equal(layer.w_gate, tensors["model.layers.1.mlp.gate_proj.weight"])
+    np.testing.assert_array_equal(layer.wv, tensors["model.layers.1.self_attn.v_proj.weight"])
+    np.testing.assert_array_equal(
+        layer.ffn_norm, tensors["model.layers.1.post_attention_layernorm.weight"]
+    )
+    assert checkpoint.lm_head is checkpoint.token_embedding
+    assert checkpoint.config.max_context == 64
+
+
+def test_rotary_rows_become_interleaved(make_folder: Callable[..., Path]):
+    folder = make_folder()
+    q_proj = load_file(folder / "model.safetensors")[Q0]
+    wq = load_huggingface(folder).layers[0].wq
+    for head in range(4):
+        for i in range(8):
+            np.testing.assert_array_equal(wq[head * 16 + 2 * i], q_proj[head * 16 + i])
+            np.testing.assert_array_equal(wq[head * 16 + 2 * i + 1], q_proj[head * 16 + 8 + i])
+
+
+def test_interleaving_keeps_every_row_once():
+    rows = np.arange(24, dtype=np.float32).reshape(24, 1)
+    assert to_interleaved(rows, 6)[:6, 0].tolist() == [0, 3, 1, 4, 2, 5]
+    assert sorted(to_interleaved(rows, 6)[:, 0].tolist()) == list(range(24))
+
+
+def test_an_untied_head_is_read(make_folder: Callable[..., Path]):
+    folder = make_folder({"tie_word_embeddings": False})
+    checkpoint = load_huggingface(folder)
+    head = load_file(folder / "model.safetensors")["lm_head.weight"]
+    np.testing.assert_array_equal(checkpoint.lm_head, head)
+
+
+def test_shards_are_found_by_the_index(make_folder: Callable[..., Path]):
+    folder = make_folder()
+    whole = load_huggingface(folder)
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    weight_map: dict[str, str] = {}
+    for number, part in enumerate((names[::2], names[1::2])):
+        save_file({name: tensors[name] for name in part}, folder / f"part-{number}.safetensors")
+        weight_map |= dict.fromkeys(part, f"part-{number}.safetensors")
+    (folder / "model.safetensors").unlink()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    sharded = load_huggingface(folder)
+    for (_, a), (_, b) in zip(whole.named_tensors(), sharded.named_tensors(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    for target, sentence in [
+        ("../part-0.safetensors", "which is no file name in the folder"),
+        (3, "sends .* to 3, which is no file name"),
+        ("absent.safetensors", r"absent\.safetensors does not exist"),
+        ("part-1.safetensors", r"is not in 'part-1\.safetensors'"),
+    ]:
+        index.write_text(json.dumps({"weight_map": weight_map | {names[0]: target}}))
+        with pytest.raises(FileError, match=sentence):
+            load_huggingface(folder)
+    index.write_text("{}")
+    with pytest.raises(FileError, match="weight_map is None, which maps no tensor"):
+        load_huggingface(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"architectures": ["MistralForCausalLM"]}, r"architectures is \['MistralForCausalLM'\]"),
+        ({"architectures": None, "model_type": "gpt2"}, r"weft runs only LlamaForCausalLM"),
+        ({"attention_bias": True}, "attention_bias is true, but weft runs Llama models without"),
+        ({"mlp_bias": True}, "mlp_bias is true"),
+        ({"mlp_bias": 1}, "mlp_bias is 1, but must be true or false"),
+        ({"rope_scaling": {"rope_type": "llama3"}}, r"rope_scaling asks for .* type 'llama3'"),
+        ({"rope_scaling": {"type": "linear"}}, r"rope_scaling asks for .* type 'linear'"),
+        ({"rope_scaling": 2.0}, r"rope_scaling is 2\.0, but must be an object or null"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, r"rope_parameters asks for .* 'yarn'"),
+        ({"partial_rotary_factor": 0.5}, r"partial_rotary_factor is 0\.5"),
+        ({"quantization_config": {}}, "the checkpoint is quantised"),
+        ({"hidden_act": "relu"}, "hidden_act is 'relu', but weft computes silu"),
+        ({"hidden_act": ["silu"]}, r"hidden_act is \['silu'\]"),
+        ({"hidden_size": None}, "hidden_size is missing"),
+        ({"hidden_size": "64"}, "hidden_size is '64', but must be an integer"),
+        ({"head_dim": None, "hidden_size": 50}, "50 is not a multiple of num_attention_heads 4"),
+        ({"head_dim": None, "num_attention_heads": 0}, "num_attention_heads 0"),
+        ({"num_hidden_layers": 10**9}, "n_layers is 1000000000, but must be between 1 and 1024"),
+        ({"rms_norm_eps": "small"}, "rms_norm_eps is 'small', but must be a number"),
+        ({"rms_norm_eps": 10**400}, "rms_norm_eps is an integer of 1329 bits"),
+        ({"rope_theta": float("nan")}, "rope_theta is nan, which is no usable number"),
+        ({"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no'"),
+    ],
+)
+def test_an_unsupported_config_is_refused_with_a_sentence(
+    make_folder: Callable[..., Path], config: dict[str, Any], sentence: str
+):
+    folder = make_folder()
+    fields = json.loads((folder / "config.json").read_text()) | config
+    fields = {name: value for name, value in fields.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(ModelError, match=rf"config\.json: .*{sentence}"):
+        load_huggingface(folder)
+
+
+def test_harmless_fields_are_accepted(make_folder: Callable[..., Path]):
+    config = {
+        "rope_scaling": {"rope_type": "default"},
+        "rope_theta": None,
+        "rope_parameters": {"rope_theta": 500.0, "rope_type": "default"},
+        "hidden_act": "gelu_pytorch_tanh",
+        "architectures": None,
+    }
+    checkpoint = load_huggingface(make_folder(config))
+    assert checkpoint.config.rope_theta == 500.0
+    assert checkpoint.config.activation == "gelu_tanh"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "sentence"),
+    [
+        ({Q0: None}, f"tiny holds no tensor {Q0}"),
+        ({Q0: np.zeros((48, 64), np.float32)}, rf"{Q0} has shape \[48, 64\].* asks for \[64, 48\]"),
+        ({Q0: np.zeros((64, 48), np.int8)}, "is of type I8, but weights must be one of"),
+        ({Q0.replace("weight", "bias"): np.zeros(64, np.float32)}, "which a LlamaForCausalLM of 2"),
+        ({Q0.replace(".0.", ".2."): np.zeros(64, np.float32)}, "of 2 layers does not have"),
+        (
+            {Q0: np.full((64, 48), np.float32("nan"))},
+            rf"model\.safetensors: tensor {Q0} holds nan at index \[0, 0\]",
+        ),
+        ({"model.norm.weight": np.full(48, np.float64(1e300))}, "model.norm.weight holds inf"),
+    ],
+)
+def test_unfit_tensors_are_refused_with_a_sentence(
+    make_folder: Callable[..., Path], tensors: dict[str, Any], sentence: str
+):
+    with pytest.raises(WeftError, match=sentence):
+        load_huggingface(make_folder(None, tensors))
+
+
+def test_tables_that_follow_from_the_config_are_ignored(make_folder: Callable[..., Path]):
+    name = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    load_huggingface(make_folder(None, {name: np.zeros(8, np.float32)}))
+
+
+def test_missing_and_truncated_files(make_folder: Callable[..., Path], tmp_path: Path):
+    folder = make_folder()
+    weights = folder / "model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:-1])
+    with pytest.raises(FileError, match=r"model\.safetensors: tensor .* but the file holds"):
+        load_huggingface(folder)
+    weights.unlink()
+    with pytest.raises(FileError, match=r"model\.safetensors does not exist\.$"):
+        load_huggingface(folder)
+    (folder / "pytorch_model.bin").touch()
+    with pytest.raises(FileError, match=r"does not exist; weft reads safetensors files"):
+        load_huggingface(folder)
+    (folder / "config.json").write_text("{]")
+    with pytest.raises(FileError, match=r"config\.json: not valid JSON, .* at line 1 column 2"):
+        load_huggingface(folder)
+    (folder / "config.json").write_bytes(b"\xff")
+    with pytest.raises(FileError, match=r"config\.json is not UTF-8 text"):
+        load_huggingface(folder)
+    with pytest.raises(FileError, match=r"config\.json does not exist\.$"):
+        load_huggingface(tmp_path)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_any_config_is_loaded_or_refused(
+    make_folder: Callable[..., Path], refusal: Callable[..., str], data: st.DataObject
+):
+    folder = make_folder()
+    path = folder / "config.json"
+    fields = json.loads(path.read_text())
+    names = [*fields, "rope_scaling", "rope_parameters", "attention_bias", "partial_rotary_factor"]
+    for name in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=3)):
+        fields[name] = data.draw(JSON_VALUES)
+    path.write_text(json.dumps(fields))
+    assert "\n" not in refusal(lambda: load_huggingface(folder))
