@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The on-chip memory of F24 words that all engines share."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In
+from amaranth.utils import ceil_log2
+
+from weft_arch.config import Configuration
+from weft_rtl.interfaces import float_word, vector_read_signature, vector_write
+
+__all__ = ["VectorMemory"]
+
+
+class VectorMemory(wiring.Component):
+    """Words of ``lanes`` F24 patterns behind one read and one write port.
+
+    Data follows a granted request by 2 cycles (block RAM and its output register). A write is seen
+    by the requests that are granted in later cycles. One read and one write per cycle; requests of
+    a lower priority wait, by their ``ready``. Address bits above the memory's size are ignored.
+
+    Area: the block RAMs (24 bits per lane and word), about 2.5 LUT4 per bit of a word.
+
+    Members
+    -------
+    compute_read, vector_read, store_read : In(vector_read_signature)
+        Readers, by falling priority; ``compute_read`` is never held off.
+    compute_write, vector_write, load_write : In(stream of vector_write)
+        Writers, by falling priority; ``compute_write`` is never held off.
+    """
+
+    compute_read: wiring.PureInterface
+    vector_read: wiring.PureInterface
+    store_read: wiring.PureInterface
+    compute_write: stream.Interface
+    vector_write: stream.Interface
+    load_write: stream.Interface
+
+    def __init__(self, config: Configuration) -> None:
+        self._config = config
+        read = vector_read_signature(config)
+        write = stream.Signature(vector_write(config))
+        super().__init__(
+            {
+                "compute_read": In(read),
+                "vector_read": In(read),
+                "store_read": In(read),
+                "compute_write": In(write),
+                "vector_write": In(write),
+                "load_write": In(write),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """One memory, two priority chains."""
+        m = Module()
+        config = self._config
+        word = float_word(config)
+        m.submodules.memory = ram = memory.Memory(
+            shape=word.size, depth=config.vector_memory_words, init=[], attrs={"ram_style": "block"}
+        )
+        depth_bits = ceil_log2(config.vector_memory_words)
+
+        # Reads
+        read_port = ram.read_port()
+        data_register = Signal(word.size, name="read_data", reset_less=True)
+        address = self.store_read.request.payload
+        taken = 0
+        readers = (self.compute_read, self.vector_read, self.store_read)
+        for name, reader in zip(("compute", "vector", "store"), readers, strict=True):
+            granted = Signal(name=f"{name}_granted")
+            fetching = Signal(name=f"{name}_fetching")
+            arrived = Signal(name=f"{name}_arrived")
+            m.d.comb += [
+                reader.request.ready.eq(~taken),
+                granted.eq(reader.request.valid & ~taken),
+                reader.valid.eq(arrived),
+                reader.data.as_value().eq(data_register),
+            ]
+            m.d.sync += [fetching.eq(granted), arrived.eq(fetching)]
+            taken = taken | reader.request.valid
+        for reader in (self.vector_read, self.compute_read):
+            address = Mux(reader.request.valid, reader.request.payload, address)
+        fetched = Signal()
+        m.d.sync += fetched.eq(taken)
+        m.d.comb += [read_port.addr.eq(address[:depth_bits]), read_port.en.eq(taken)]
+        with m.If(fetched):
+            m.d.sync += data_register.eq(read_port.data)
+
+        # Writes
+        write_port = ram.write_port()
+        payload = self.load_write.payload.as_value()
+        taken = 0
+        for writer in (self.compute_write, self.vector_write, self.load_write):
+            m.d.comb += writer.ready.eq(~taken)
+            taken = taken | writer.valid
+        for writer in (self.vector_write, self.compute_write):
+            payload = Mux(writer.valid, writer.payload.as_value(), payload)
+        chosen = Signal(vector_write(config), name="chosen_write")
+        m.d.comb += [
+            chosen.as_value().eq(payload),
+            write_port.addr.eq(chosen.address[:depth_bits]),
+            write_port.data.eq(chosen.data.as_value()),
+            write_port.en.eq(taken),
+        ]
+        return m
