@@ -14,15 +14,14 @@ takes its name::
 """
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 from weft_arch.encoding import EncodingError, encode
 from weft_arch.isa import COMMON_FIELDS, INSTRUCTIONS, Instruction, Loop, Opcode, field_specs
 
 __all__ = ["assemble", "disassemble"]
 
-_REGISTER_FIELDS = frozenset(
-    {"address_reg", "count_reg", "aux_a_reg", "aux_b_reg", "destination_reg"}
-)
+_REGISTER_FIELDS = frozenset({"address_reg", "count_reg", "aux_a_reg", "aux_b_reg"})
 _TOKEN_FIELDS = frozenset({"wait_a", "wait_b", "signal_a", "signal_b"})
 
 
@@ -34,6 +33,8 @@ def assemble(text: str) -> list[Instruction]:
         words = line.split("#")[0].split()
         while words and words[0].endswith(":"):
             label = words.pop(0)[:-1]
+            if not label:
+                raise EncodingError(f"line {number}: a label has no name")
             if label in labels:
                 raise EncodingError(f"line {number}: the label {label!r} is there twice")
             labels[label] = len(lines)
@@ -53,6 +54,8 @@ def _instruction(number: int, words: list[str], labels: dict[str, int]) -> Instr
         field, equals, text = word.partition("=")
         if not equals or field not in kinds:
             raise EncodingError(f"line {number}: {words[0]} has no field {word!r}")
+        if field in values:
+            raise EncodingError(f"line {number}: {words[0]} has the field {field} twice")
         values[field] = _value(number, field, text, kinds[field], labels)
     instruction = cls(**values)
     try:
@@ -62,7 +65,9 @@ def _instruction(number: int, words: list[str], labels: dict[str, int]) -> Instr
     return instruction
 
 
-def _value(number: int, field: str, text: str, kind, labels: dict[str, int]) -> int:
+def _value(
+    number: int, field: str, text: str, kind: type[IntEnum] | None, labels: dict[str, int]
+) -> int:
     if kind is not None and text.upper() in kind.__members__:
         return kind[text.upper()]
     if field == "body_end" and text in labels:
@@ -81,8 +86,8 @@ def _value(number: int, field: str, text: str, kind, labels: dict[str, int]) -> 
 def disassemble(program: Sequence[Instruction]) -> str:
     """Assembly text that assembles to the same instructions; fields at their defaults are left
     out, loop bodies are indented."""
-    ends = sorted({i.body_end for i in program if isinstance(i, Loop)})
-    names = {end: f"end_{end}" for end in ends}
+    ends = (i.body_end for i in program if isinstance(i, Loop))
+    names = {end: f"end_{end}" for end in ends if end <= len(program)}
     lines: list[str] = []
     open_loops: list[int] = []
     for index, instruction in enumerate(program):
@@ -93,8 +98,9 @@ def disassemble(program: Sequence[Instruction]) -> str:
         lines.append("  " * len(open_loops) + _line(instruction, names))
         if isinstance(instruction, Loop):
             open_loops.append(instruction.body_end)
-    lines.extend(f"{names[end]}:" for end in ends if end >= len(program))
-    return "\n".join(lines) + "\n"
+    if len(program) in names:
+        lines.append(f"{names[len(program)]}:")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _line(instruction: Instruction, names: dict[int, str]) -> str:
@@ -106,7 +112,7 @@ def _line(instruction: Instruction, names: dict[int, str]) -> str:
             continue
         if spec.kind is not None:
             text = spec.kind(value).name.lower()
-        elif spec.name == "body_end":
+        elif spec.name == "body_end" and value in names:
             text = names[value]
         elif spec.name in _REGISTER_FIELDS:
             text = f"s{value}"

@@ -55,7 +55,8 @@ class Configuration:
     top_k_entries : int
         Entries of the sorted list kept in the logit stream.
     max_burst_beats : int
-        Longest AXI burst that the DMA engines issue; 2 to 256, power of two.
+        Longest AXI burst that the DMA engines issue; 2 to 256, power of two. So none is longer
+        than the 4096 bytes that a burst may not cross.
     memory_latency_cycles, memory_bytes_per_cycle : int
         What the simulated memory of this preset does (the hardware does not depend on it).
     clock_hz : int
@@ -104,11 +105,6 @@ class Configuration:
                 _is_power_of_two(value) and low <= value <= high,
                 f"{field} is {value}; it must be a power of two from {low} to {high}",
             )
-        _check(
-            self.max_burst_beats * beat <= 4096,
-            f"max_burst_beats is {self.max_burst_beats}; a burst of more than 4096 bytes would "
-            "cross a 4 KiB boundary",
-        )
         _check(
             1 <= self.top_k_entries <= 64,
             f"top_k_entries is {self.top_k_entries}; it must be 1 to 64",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft_arch.config import Configuration
+from weft_arch.isa import Opcode
 from weft_arch.registers import Fault
 
 __all__ = [
@@ -45,9 +46,10 @@ class DeviceFault(DeviceError):
     def __init__(self, cause: Fault | int, address: int) -> None:
         self.cause = Fault(cause)
         self.address = address
+        opcodes = {int(code): code.name for code in Opcode}
         places = {
             Fault.ILLEGAL_INSTRUCTION: f"at instruction {address}",
-            Fault.ILLEGAL_OPERAND: f"in an instruction with opcode {address}",
+            Fault.ILLEGAL_OPERAND: f"in {opcodes.get(address, f'opcode {address}')}",
             Fault.TOKEN_OVERFLOW: f"for dependency token {address}",
             Fault.LOOP_OVERFLOW: f"at instruction {address}",
         }

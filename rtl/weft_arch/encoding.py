@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instructions to and from their 32 bytes, and program images to and from files.
 
-A program image is a 32-byte header (little endian) followed by the instructions::
-
-    0  4  magic "WEFT"             8  8  configuration fingerprint
-    4  2  format version          16  4  number of instructions
-    6  2  header bytes (32)       20  4  CRC-32 of the instruction bytes     24  8  zero
+A program image is a header, the fields of `IMAGE_HEADER` one after the other in little endian,
+followed by the instructions.
 """
 
-import dataclasses
 import struct
 import zlib
 from collections.abc import Sequence
@@ -17,11 +13,31 @@ from weft_arch import isa
 from weft_arch.config import Configuration
 from weft_arch.isa import COMMON_FIELDS, INSTRUCTION_BYTES, INSTRUCTIONS, FieldSpec, Instruction
 
-__all__ = ["EncodingError", "decode", "encode", "encode_program", "read_image", "write_image"]
+__all__ = [
+    "IMAGE_HEADER",
+    "IMAGE_MAGIC",
+    "IMAGE_VERSION",
+    "EncodingError",
+    "decode",
+    "encode",
+    "encode_program",
+    "read_image",
+    "write_image",
+]
 
-MAGIC = b"WEFT"
-VERSION = 1
-_HEADER = struct.Struct("<4sHHQII8x")
+IMAGE_MAGIC = b"WEFT"
+IMAGE_VERSION = 1
+IMAGE_HEADER = (
+    ("magic", "4s", 'the letters "WEFT"'),
+    ("version", "H", f"format version, {IMAGE_VERSION}"),
+    ("header_bytes", "H", "size of this header, 32"),
+    ("fingerprint", "Q", "fingerprint of the configuration that the program is for"),
+    ("count", "I", "number of instructions"),
+    ("checksum", "I", "CRC-32 of the instruction bytes"),
+    ("reserved", "8x", "zero"),
+)
+"""Name, `struct` format and meaning of each field of an image's header."""
+_HEADER = struct.Struct("<" + "".join(code for _, code, _ in IMAGE_HEADER))
 
 _FIELDS: dict[type[Instruction], tuple[FieldSpec, ...]] = {
     c: COMMON_FIELDS + isa.field_specs(c) for c in INSTRUCTIONS.values()
@@ -52,6 +68,8 @@ def encode(instruction: Instruction) -> bytes:
 def decode(raw: bytes) -> Instruction:
     """The instruction in 32 bytes; an `EncodingError` for an unknown opcode, an enumeration out of
     range or a reserved bit that is set."""
+    if len(raw) != INSTRUCTION_BYTES:
+        raise EncodingError(f"an instruction has {INSTRUCTION_BYTES} bytes, not {len(raw)}")
     word = int.from_bytes(raw, "little")
     code = word & 63
     if code not in INSTRUCTIONS:
@@ -87,7 +105,7 @@ def write_image(config: Configuration, program: Sequence[Instruction]) -> bytes:
         )
     body = encode_program(program)
     header = _HEADER.pack(
-        MAGIC, VERSION, _HEADER.size, config.fingerprint, len(program), zlib.crc32(body)
+        IMAGE_MAGIC, IMAGE_VERSION, _HEADER.size, config.fingerprint, len(program), zlib.crc32(body)
     )
     return header + body
 
@@ -99,10 +117,13 @@ def read_image(config: Configuration, image: bytes) -> list[Instruction]:
             f"the image has {len(image)} bytes; its header alone has {_HEADER.size}"
         )
     magic, version, header_bytes, fingerprint, count, checksum = _HEADER.unpack_from(image)
-    if magic != MAGIC:
-        raise EncodingError(f"the image starts with {magic!r} instead of {MAGIC!r}")
-    if version != VERSION or header_bytes != _HEADER.size:
-        raise EncodingError(f"the image has format version {version}; this is version {VERSION}")
+    if magic != IMAGE_MAGIC:
+        raise EncodingError(f"the image starts with {magic!r} instead of {IMAGE_MAGIC!r}")
+    if version != IMAGE_VERSION or header_bytes != _HEADER.size:
+        raise EncodingError(
+            f"the image has format version {version} and a header of {header_bytes} bytes; "
+            f"this is version {IMAGE_VERSION} with {_HEADER.size}"
+        )
     if fingerprint != config.fingerprint:
         raise EncodingError(
             f"the image is for configuration {fingerprint:016x}; "
@@ -117,8 +138,3 @@ def read_image(config: Configuration, image: bytes) -> list[Instruction]:
     if zlib.crc32(body) != checksum:
         raise EncodingError("the image's instructions do not match its checksum")
     return [decode(body[i : i + INSTRUCTION_BYTES]) for i in range(0, len(body), INSTRUCTION_BYTES)]
-
-
-def replace(instruction: Instruction, **changes: int) -> Instruction:
-    """A copy with some fields changed."""
-    return dataclasses.replace(instruction, **changes)

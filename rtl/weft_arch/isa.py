@@ -1,22 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instruction set. Every field is written down once, here.
 
-An instruction is 32 bytes, little endian. The first 100 bits are common to all:
-
-    bits     field        meaning
-    0-5      opcode
-    6-10     wait_a       dependency token to take before starting (0: none)
-    11-15    wait_b       a second one
-    16-20    signal_a     dependency token to give when finished (0: none)
-    21-25    signal_b     a second one
-    26-29    address_reg  scalar register added to ``address`` (S0 is always 0)
-    30-31    reserved, 0
-    32-63    address      32-bit immediate
-    64-87    count        24-bit immediate
-    88-91    count_reg    scalar register added to ``count``
-    92-95    aux_a_reg    scalar register read as ``aux_a``
-    96-99    aux_b_reg    scalar register read as ``aux_b``
-    100-255  the fields of the instruction, in the order of its class below
+An instruction is 32 bytes, little endian. `COMMON_FIELDS` are the same in all; an instruction's own
+fields follow from bit `ARGUMENT_BASE` on, in the order of its class. Bits that no field owns are 0.
 
 The sequencer runs HALT, FENCE, LOOP and SCALAR itself. It resolves the scalar registers of the
 others (address + S[address_reg], count + S[count_reg], S[aux_a_reg], S[aux_b_reg]) and puts them in
@@ -68,9 +54,9 @@ __all__ = [
     "StoreTopK",
     "StreamKV",
     "StreamWeights",
+    "Vector",
     "VectorDestination",
     "VectorOp",
-    "Vector",
     "WeightFormat",
     "field_specs",
 ]
@@ -302,8 +288,11 @@ class Fence(Instruction):
 @dataclass(frozen=True, kw_only=True)
 class Loop(Instruction):
     """Run the instructions from the next one up to ``body_end`` (exclusive) ``count +
-    S[count_reg]`` times; not at all when that is 0. Loops nest up to 4 deep; no two may end at
-    the same ``body_end``... a loop that would is padded with a SCALAR that does nothing."""
+    S[count_reg]`` times; not at all when that is 0. Loops nest up to 4 deep.
+
+    ``body_end`` lies behind the loop and, in a loop around it, before that one's ``body_end``;
+    anything else is an illegal instruction. So no two loops end at the same place: between their
+    ends stands another instruction, at least a SCALAR that does nothing."""
 
     opcode = Opcode.LOOP
     body_end: int = _bits(12, "index of the first instruction after the loop")
@@ -564,7 +553,7 @@ INSTRUCTIONS: dict[Opcode, type[Instruction]] = {
 def field_specs(instruction: type[Instruction]) -> tuple[FieldSpec, ...]:
     """The instruction's own fields with their bit positions, after the common ones."""
     offset = ARGUMENT_BASE
-    specs = []
+    specs: list[FieldSpec] = []
     for f in dataclasses.fields(instruction):
         if "width" not in f.metadata:
             continue

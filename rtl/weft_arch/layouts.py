@@ -3,8 +3,9 @@
 
 A **weight tile** covers 32 input channels x array_cols output channels::
 
-    array_cols x float16 scale | array_cols x block      block: 32 x int8, or 16 bytes of 4-bit codes
-                                                         (byte j: code j low, code j + 16 high)
+    array_cols x float16 scale | array_cols x block
+
+    block: 32 x int8, or 16 bytes of 4-bit codes (byte j: code j low, code j + 16 high)
 
 The tiles of a matrix [N, K] follow each other with k fastest: (n0, k0), (n0, k1), ... (n1, k0) ...
 
@@ -25,7 +26,14 @@ from numpy.typing import NDArray
 
 from weft_arch.config import BLOCK, Configuration
 
-__all__ = ["KVLayout", "pack_codes4", "pack_tiles", "q8_row_bytes", "unpack_tiles"]
+__all__ = [
+    "KVLayout",
+    "key_scale_bits",
+    "pack_codes4",
+    "pack_tiles",
+    "q8_row_bytes",
+    "unpack_tiles",
+]
 
 
 def pack_codes4(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -69,10 +77,10 @@ def unpack_tiles(
     n_tiles = tiles.shape[0]
     scales = np.ascontiguousarray(tiles[..., : 2 * cols]).view("<u2").transpose(0, 2, 1)
     raw = tiles[..., 2 * cols :].reshape(n_tiles, k_blocks, cols, -1).transpose(0, 2, 1, 3)
-    raw = raw.reshape(n_tiles * cols, k_blocks, -1)
+    codes: NDArray[np.uint8] = raw.reshape(n_tiles * cols, k_blocks, -1)
     if weight_bits == 4:
-        raw = np.concatenate([raw & 15, raw >> 4], axis=-1)
-    return raw, scales.reshape(n_tiles * cols, k_blocks)
+        codes = np.concatenate([codes & np.uint8(15), codes >> np.uint8(4)], axis=-1)
+    return codes, scales.reshape(n_tiles * cols, k_blocks)
 
 
 def q8_row_bytes(config: Configuration, dim: int) -> int:
@@ -80,6 +88,13 @@ def q8_row_bytes(config: Configuration, dim: int) -> int:
     scale_bytes = 2 * (dim // BLOCK)
     beats = -(-scale_bytes // config.beat_bytes)
     return beats * config.beat_bytes + dim
+
+
+def key_scale_bits(exponent: int) -> int:
+    """The float16 pattern of a key block's scale, ``2**exponent``.
+
+    Exponents are at least `blocks.KEY_MIN_EXPONENT`; those above 16 are stored as 16."""
+    return min(exponent + 15, 31) << 10
 
 
 @dataclass(frozen=True)

@@ -54,22 +54,29 @@ class Control(IntFlag):
     scalar register into its initial state. Region, program and interrupt registers and the
     counters keep their values."""
     CLEAR_COUNTERS = 4
+    """Set every counter to 0."""
 
 
 class Status(IntFlag):
     """Bits of STATUS."""
 
     RUNNING = 1
+    """a program is at work"""
     DONE = 2
+    """the last program came to its HALT"""
     FAULT = 4
+    """the last program was stopped; FAULT_CAUSE says why"""
     RESETTING = 8
+    """a reset waits for outstanding memory transactions"""
 
 
 class Interrupt(IntFlag):
     """Bits of INTERRUPT_ENABLE and INTERRUPT_PENDING (write 1 to clear)."""
 
     DONE = 1
+    """a program came to its HALT"""
     FAULT = 2
+    """a program was stopped"""
 
 
 class Fault(IntEnum):
@@ -77,11 +84,13 @@ class Fault(IntEnum):
     that name an instruction."""
 
     NONE = 0
+    """no fault since the last start or reset"""
     ILLEGAL_INSTRUCTION = 1
     """unknown opcode, enumeration or reserved bit; FAULT_ADDRESS is the instruction's index"""
     ILLEGAL_OPERAND = 2
     """an operand out of its range (rows, counts of zero); FAULT_ADDRESS is the opcode"""
     UNALIGNED_ADDRESS = 3
+    """not a multiple of beat_bytes (row numbers of a gather: of 4)"""
     ADDRESS_OUT_OF_RANGE = 4
     """outside REGION_BASE..REGION_LIMIT, or a write outside WRITE_BASE..WRITE_LIMIT"""
     READ_ERROR = 5
@@ -99,8 +108,11 @@ class EngineState(IntEnum):
     instructions in its queue."""
 
     IDLE = 0
+    """no instruction"""
     WAITING_TOKEN = 1
+    """the next instruction waits for a dependency token"""
     BUSY = 2
+    """an instruction is in work"""
 
 
 @dataclass(frozen=True)

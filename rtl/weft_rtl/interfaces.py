@@ -6,7 +6,7 @@ client); the block that provides it flips them. Streams follow `amaranth.lib.str
 up it stays and the payload holds until the transfer, and valid never waits for ready.
 """
 
-from amaranth import Shape, signed, unsigned
+from amaranth import Shape, ShapeLike, signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,8 +32,10 @@ __all__ = [
     "engine_signature",
     "float_word",
     "quantized_group",
+    "rescale_read_signature",
     "row_scalar_write",
     "score_word",
+    "strobe_signature",
     "vector_read_signature",
     "vector_write",
 ]
@@ -70,6 +72,11 @@ class ResolvedInstruction(data.Struct):
     aux_a: 32
     aux_b: 32
     arguments: 8 * isa.INSTRUCTION_BYTES - isa.ARGUMENT_BASE
+
+
+def strobe_signature(shape: ShapeLike) -> wiring.Signature:
+    """A payload that is always accepted, marked by ``valid``: a stream without ``ready``."""
+    return wiring.Signature({"valid": Out(1), "payload": Out(shape)})
 
 
 def engine_signature() -> wiring.Signature:
@@ -136,6 +143,12 @@ def activation_read_signature(config: Configuration) -> wiring.Signature:
     )
 
 
+def rescale_read_signature() -> wiring.Signature:
+    """The array engine's reader of the rescale memory in the softmax unit: ``data`` is the
+    downward shift of the row named MEMORY_READ_LATENCY cycles before. Read in every cycle."""
+    return wiring.Signature({"parity": Out(1), "row": Out(ROW), "data": In(8)})
+
+
 def quantized_group() -> data.StructLayout:
     """32 quantised key or value codes on their way to the store unit. A value group of a wide slot
     comes as several of these with the same exponent."""
@@ -191,6 +204,8 @@ class ArrayPass(data.Struct):
     to_accumulator: 1
     to_scores: 1
     to_top_k: 1
+    clear_top_k: 1
+    """empty the top-k list with the pass's first result"""
     parity: 1
     """which half of the score buffer and of the rescale memory the pass uses"""
     destination: VECTOR_ADDRESS

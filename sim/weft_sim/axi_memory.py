@@ -131,7 +131,8 @@ class AxiMemory:
     def _write_data(self) -> None:
         taken = self._take("w", ("wdata", "wstrb", "wlast"))
         if taken:
-            self._beats.append(taken)
+            data, strobe, last = taken
+            self._beats.append((data, strobe, last))
         while self._writing and self._beats:
             burst = self._writing[0]
             data, strobe, last = self._beats.popleft()

@@ -105,6 +105,7 @@ class Bench:
         return "\n".join(report() for report in self._reports)
 
     async def _run_agents(self) -> None:
+        assert self.clk is not None
         edge = RisingEdge(self.clk)
         agents = self._agents
         while True:

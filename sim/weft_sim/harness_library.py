@@ -35,19 +35,19 @@ class _Parameters(ctypes.Structure):
     ]
 
 
+_COUNTS = (
+    "cycles",
+    "read_bytes",
+    "read_beats",
+    "read_bursts",
+    "write_bytes",
+    "write_beats",
+    "write_bursts",
+)
+
+
 class _Statistics(ctypes.Structure):
-    _fields_ = [
-        (name, c_uint64)
-        for name in (
-            "cycles",
-            "read_bytes",
-            "read_beats",
-            "read_bursts",
-            "write_bytes",
-            "write_beats",
-            "write_bursts",
-        )
-    ]
+    _fields_ = [(name, c_uint64) for name in _COUNTS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ class Harness:
         """The counts so far."""
         raw = _Statistics()
         self._lib.weft_statistics(self._handle, ctypes.byref(raw))
-        return BusStatistics(**{name: getattr(raw, name) for name, _ in _Statistics._fields_})
+        return BusStatistics(**{name: getattr(raw, name) for name in _COUNTS})
 
     def reset(self, cycles: int = 2) -> None:
         """Hold the reset input for some cycles; transactions under way are forgotten."""
@@ -171,7 +171,11 @@ class Harness:
         self._lib.weft_clear_errors(self._handle)
 
     def open_trace(self, path: Path) -> bool:
-        """Write FST waves from now on; False if the file cannot be opened or tracing is absent."""
+        """Write FST waves from now on; False if the file cannot be written or tracing is absent."""
+        try:
+            path.touch()  # Verilator's writer would not say
+        except OSError:
+            return False
         return bool(self._lib.weft_open_trace(self._handle, str(path).encode()))
 
     def close_trace(self) -> None:

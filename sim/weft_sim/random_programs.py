@@ -113,7 +113,8 @@ def expected_run(
     machine.state.scalars[:] = scalars
     seen: dict[Engine, list[dict[str, Any]]] = defaultdict(list)
 
-    def record(_state: object, op: Any) -> None:
+    def record(state: Any, op: Any) -> None:
+        del state
         instruction = op.instruction
         seen[instruction.engine].append(
             {
@@ -132,6 +133,6 @@ def expected_run(
             }
         )
 
-    machine._run = dict.fromkeys(isa.Opcode, record)
+    machine._run = {opcode: record for opcode in isa.Opcode}
     machine.run(program)
     return seen, machine.state.scalars

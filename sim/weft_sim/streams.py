@@ -163,7 +163,7 @@ class StreamChecker:
         self._bench = bench
         self._waiting: int | None = None
         if attach:
-            bench.add_agent(self.check)
+            bench.add_agent(self._at_edge)
 
     def check(self) -> tuple[bool, int]:
         """Check the cycle that ends now; whether a payload was transferred, and which."""
@@ -184,6 +184,9 @@ class StreamChecker:
         transferred = bool(int(ports.ready.value))
         self._waiting = None if transferred else bits
         return transferred, bits
+
+    def _at_edge(self) -> None:
+        self.check()
 
     def forget(self) -> None:
         """Start anew after a reset of the design, which may take back valid."""

@@ -8,6 +8,8 @@ in.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.back import verilog
 from amaranth.lib import wiring
@@ -22,6 +24,10 @@ BURST_BEATS = 16
 
 class CopyEngine(wiring.Component):
     """See the module. Members: the ports of ``weft_top``."""
+
+    if TYPE_CHECKING:  # the ports are made from tables
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, beat_bytes: int = 8, bug: str = "") -> None:
         self._beat_bytes = beat_bytes
@@ -84,7 +90,7 @@ class CopyEngine(wiring.Component):
         ]
         read_only = scalars[4] == 1
 
-        def fault(code: Fault, where: object) -> None:
+        def fault(code: Fault, where: Signal) -> None:
             m.d.sync += [cause.eq(code), address.eq(where), status.eq(Status.FAULT)]
             m.d.sync += pending.eq(Interrupt.FAULT)
             m.next = "IDLE"

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from weft_sim import model_cache
 from weft_sim.model_cache import ArtifactCache, CacheError, digest_of, user_cache_dir
 

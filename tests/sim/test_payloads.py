@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-from __future__ import annotations
-
 import doctest
 import enum
 
@@ -9,6 +7,7 @@ from amaranth import signed, unsigned
 from amaranth.lib import data
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weft_sim import payloads
 from weft_sim.payloads import Packer, pack, pack_lanes, unpack
 
@@ -37,7 +36,7 @@ def test_examples() -> None:
     st.integers(0, 1),
 )
 def test_structures_pack_as_amaranth_packs_them(codes: list[int], scale: int, last: int) -> None:
-    value = {"codes": codes, "scale": scale, "last": last}
+    value: dict[int | str, object] = {"codes": codes, "scale": scale, "last": last}
     bits = pack(LAYOUT, value)
     assert bits == LAYOUT.const(value).as_bits()
     assert unpack(LAYOUT, bits) == value

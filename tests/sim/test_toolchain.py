@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from weft_sim import toolchain
 from weft_sim.toolchain import ToolchainError, find_compiler, find_verilator
 
@@ -54,7 +55,9 @@ def test_a_compiler_that_only_fails_is_passed_over(
 ) -> None:
     for name in ("g++", "clang++"):
         path = tmp_path / name
-        path.write_text("#!/bin/sh\necho clang 99\n" if name == "clang++" else "#!/bin/sh\nexit 1\n")
+        path.write_text(
+            "#!/bin/sh\necho clang 99\n" if name == "clang++" else "#!/bin/sh\nexit 1\n"
+        )
         path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     monkeypatch.delenv("CXX", raising=False)

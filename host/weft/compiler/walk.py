@@ -47,8 +47,10 @@ def walk(
         if isinstance(i, Halt):
             return
         if isinstance(i, Loop):
+            if i.body_end < at or (loops and i.body_end >= loops[-1][1]):
+                raise CompileError(f"the loop at {at - 1} does not end inside the loop around it.")
             count = (i.count + s[i.count_reg]) & 0xFFFFFF
-            if count == 0:
+            if count == 0 or i.body_end == at:
                 at = i.body_end
             else:
                 if len(loops) == LOOP_DEPTH:

@@ -119,7 +119,13 @@ class BeatPacker(wiring.Component):
 
         words = []
         for index in range(self._beats):
-            memory = Memory(shape=unsigned(self._beat_bits), depth=self._depth, init=[])
+            # A word is read after it was written, so no bypass for collisions is needed.
+            memory = Memory(
+                shape=unsigned(self._beat_bits),
+                depth=self._depth,
+                init=[],
+                attrs={"no_rw_check": 1},
+            )
             m.submodules[f"beat_{index}"] = memory
             write_port = memory.write_port()
             read_port = memory.read_port()

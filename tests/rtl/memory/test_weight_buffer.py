@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from weft_arch.config import BLOCK, Configuration, preset
 from weft_rtl.memory.weight_buffer import (
     WeightBuffer,
@@ -135,9 +136,7 @@ async def empties_at_one_word_per_cycle(bench: Bench) -> None:
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_passes_tiles(config: str, stall: float) -> None:
     parameters = {"config": config, "stall": stall}
-    run_cocotb(
-        WeightBuffer(CONFIGS[config]), __file__, tests="passes_tiles", parameters=parameters
-    )
+    run_cocotb(WeightBuffer(CONFIGS[config]), __file__, tests="passes_tiles", parameters=parameters)
 
 
 @pytest.mark.parametrize("config", CONFIGS)

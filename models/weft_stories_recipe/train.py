@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the model. Needs PyTorch and transformers (the extra `train`).
+
+Every document is new: training walks through the seeds once and never repeats one. The run is a
+pure function of `TrainingOptions` on one machine and thread count.
+"""
+
+import dataclasses
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from .documents import DocumentOptions, make_batches, make_documents
+from .export import ModelShape, export_model
+from .heldout import read_held_out, score
+from .story import TRAINING_SEED
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How the model is trained.
+
+    `wall_minutes` is a guard: a run that reaches it is stopped and exports what it has. A run that
+    does not reach it depends on the seed alone.
+    """
+
+    seed: int = 1
+    steps: int = 5000
+    warmup_steps: int = 300
+    batch_documents: int = 8
+    peak_rate: float = 3.0e-3
+    final_share: float = 0.02
+    muon_factor: float = 2.0
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    threads: int = 2
+    wall_minutes: float = 90.0
+    report_steps: int = 100
+    checkpoint_steps: int = 400
+    chunk_documents: int = 4096
+    documents: DocumentOptions = dataclasses.field(default_factory=DocumentOptions)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: linear warm-up, then a cosine down to `final_share`."""
+        if step < self.warmup_steps:
+            return self.peak_rate * (step + 1) / self.warmup_steps
+        part = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        cosine = 0.5 * (1.0 + math.cos(math.pi * part))
+        return self.peak_rate * (self.final_share + (1.0 - self.final_share) * cosine)
+
+
+def llama_config(shape: ModelShape) -> LlamaConfig:
+    """The transformers configuration of a shape."""
+    return LlamaConfig(**shape.config_fields())
+
+
+def batch_stream(options: TrainingOptions, tokenizer: Tokenizer) -> Iterator:
+    """Endless batches of ever new documents."""
+    seed = TRAINING_SEED
+    while True:
+        documents = make_documents(seed, options.chunk_documents, tokenizer, options.documents)
+        yield from make_batches(documents, options.batch_documents, random.Random(seed))
+        seed += options.chunk_documents
+
+
+def weighted_loss(
+    model: LlamaForCausalLM, ids: np.ndarray, weights: np.ndarray
+) -> tuple[torch.Tensor, float]:
+    """The weighted mean cross-entropy, and the plain one over what has a weight (for reports)."""
+    tokens = torch.from_numpy(ids)
+    weight = torch.from_numpy(weights)[:, 1:].reshape(-1)
+    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
+    losses = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]).float(), tokens[:, 1:].reshape(-1), reduction="none"
+    )
+    with torch.no_grad():
+        plain = float(losses[weight > 0].mean())
+    return (losses * weight).sum() / weight.sum(), plain
+
+
+def initialise(model: LlamaForCausalLM) -> None:
+    """Draws the weights afresh, with a spread of 1/sqrt(inputs).
+
+    The usual 0.02 is for wide models; at this width attention would start so flat that the heads
+    which copy from the story take several times as long to form. What writes to the residual
+    stream is scaled down with the depth, as in GPT-2.
+    """
+    depth = 2 * model.config.num_hidden_layers
+    with torch.no_grad():
+        for name, matrix in model.named_parameters():
+            if matrix.dim() < 2:
+                continue
+            if "embed_tokens" in name:
+                matrix.normal_(0.0, 0.05)
+                continue
+            spread = matrix.shape[1] ** -0.5
+            if "o_proj" in name or "down_proj" in name:
+                spread *= depth**-0.5
+            matrix.normal_(0.0, spread)
+
+
+def make_optimizers(
+    model: LlamaForCausalLM, options: TrainingOptions
+) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Muon for the matrices of the layers, AdamW for the rest; each with its factor on the rate.
+
+    Muon's step is scaled to the size that AdamW's would have at the same rate; it bears
+    `muon_factor` times that rate.
+    """
+    layers = [each for each in model.model.layers.parameters() if each.dim() == 2]
+    chosen = {id(each) for each in layers}
+    others = [each for each in model.parameters() if id(each) not in chosen]
+    muon = torch.optim.Muon(
+        layers,
+        lr=options.peak_rate,
+        weight_decay=options.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    adamw = torch.optim.AdamW(others, lr=options.peak_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    return [(muon, options.muon_factor), (adamw, 1.0)]
+
+
+def logits_function(model: LlamaForCausalLM):
+    """The model as a function from token ids to logits, for `heldout.score`."""
+
+    def logits_of(ids: list[int]) -> np.ndarray:
+        with torch.inference_mode():
+            return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float().numpy()
+
+    return logits_of
+
+
+def train(
+    folder: Path, held_out: Path, tokenizer: Tokenizer, shape: ModelShape, options: TrainingOptions
+) -> None:
+    """Trains and exports to `folder`, at every checkpoint and at the end."""
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    model = LlamaForCausalLM(llama_config(shape))
+    initialise(model)
+    optimizers = make_optimizers(model, options)
+    records = read_held_out(held_out)
+    print(f"{sum(each.numel() for each in model.parameters()):,} parameters", flush=True)
+    begin = time.monotonic()
+    losses, seen = [], 0
+    for step, (ids, weights) in enumerate(batch_stream(options, tokenizer)):
+        minutes = (time.monotonic() - begin) / 60
+        if step >= options.steps or minutes >= options.wall_minutes:
+            break
+        for optimizer, factor in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = options.rate(step) * factor
+        loss, plain = weighted_loss(model, ids, weights)
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+        for optimizer, _ in optimizers:
+            optimizer.step()
+        losses.append((loss.item(), plain))
+        seen += ids.size
+        if (step + 1) % options.report_steps == 0:
+            weighted, plain = np.mean(losses, axis=0)
+            losses.clear()
+            print(
+                f"step {step + 1} minutes {minutes:.1f} tokens {seen / 1e6:.2f}M "
+                f"loss {weighted:.4f} plain {plain:.4f} rate {options.rate(step):.2e}",
+                flush=True,
+            )
+        if (step + 1) % options.checkpoint_steps == 0:
+            model.eval()
+            result = score(logits_function(model), tokenizer, records[:40])
+            model.train()
+            weak = {topic: hit for topic, (hit, _) in result.by_topic.items() if hit < 0.95}
+            print(
+                f"held-out (40 stories): perplexity {result.perplexity:.3f} "
+                f"exact match {result.exact_match:.3f} weak {weak}",
+                flush=True,
+            )
+            export_model(model, tokenizer, shape, folder)
+    export_model(model, tokenizer, shape, folder)
+    print(f"trained in {(time.monotonic() - begin) / 60:.1f} minutes", flush=True)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systolic array, its weights, its accumulators and what feeds them."""

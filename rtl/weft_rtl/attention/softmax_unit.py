@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Online softmax between the two matrix products of attention."""
+
+from amaranth import Cat, EnableInserter, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from weft_arch.config import BLOCK, Configuration
+from weft_rtl.attention.probability_pipeline import ProbabilityPipeline
+from weft_rtl.attention.score_buffer import ScoreBuffer, probability_lanes
+from weft_rtl.attention.value_exponents import ValueExponents
+from weft_rtl.interfaces import (
+    SoftmaxJob,
+    activation_write,
+    rescale_read_signature,
+    row_scalar_write,
+    score_word,
+    strobe_signature,
+)
+
+__all__ = ["SoftmaxUnit"]
+
+
+class SoftmaxUnit(wiring.Component):
+    """Turns the scores of a kv block into quantised probabilities: `weft_arch.attention`.
+
+        scores -> ScoreBuffer (two halves) -> ProbabilityPipeline -> activation buffer
+                                                    |-> rescale memory, row scalars
+
+    The scores of one job are taken while the probabilities of the job before are worked out; the
+    two use different halves (``parity``), so a job's scores must not come before the probabilities
+    of the job two before it are done, or, for the ``first`` job of an instruction, before those of
+    all jobs before. A job's scores may come from the second cycle after its transfer on.
+
+    Members
+    -------
+    i_job : In(stream of SoftmaxJob)
+    i_scores : In(strobe of score_word)
+        The job's words: for word in 0.., for row in 0..; always accepted.
+    i_value_exponents : In(stream of ArrayLayout(signed(8), 32))
+        One per job, of its 32 keys' values.
+    o_activation_write : Out(stream of activation_write)
+        The blocks of probabilities, row by row.
+    rescale : In(rescale_read_signature)
+        By how many powers of two a row's output shrinks before this block is added.
+    o_row_scalar : Out(strobe of row_scalar_write)
+        reciprocal(sum) of every row of a ``final`` job.
+    o_probabilities_done : Out(1)
+        Pulse: the last block of a job has been accepted by the activation buffer.
+    o_final_done : Out(1)
+        Pulse: a ``final`` job is complete, its row scalars are written.
+    o_idle : Out(1)
+        No job is in work.
+
+    Scores: one word per cycle. Probabilities: a row in 64 / lanes cycles. From the last score to
+    the first block: about 42 + 64 / lanes cycles (8 lanes: 50). Area (8 lanes): about 5,000 LUT4,
+    20 block RAMs.
+    """
+
+    i_job: stream.Interface
+    i_scores: wiring.PureInterface
+    i_value_exponents: stream.Interface
+    o_activation_write: stream.Interface
+    rescale: wiring.PureInterface
+    o_row_scalar: wiring.PureInterface
+    o_probabilities_done: Signal
+    o_final_done: Signal
+    o_idle: Signal
+
+    def __init__(self, config: Configuration) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "i_job": In(stream.Signature(SoftmaxJob)),
+                "i_scores": In(strobe_signature(score_word(config))),
+                "i_value_exponents": In(stream.Signature(data.ArrayLayout(signed(8), BLOCK))),
+                "o_activation_write": Out(stream.Signature(activation_write(config))),
+                "rescale": In(rescale_read_signature()),
+                "o_row_scalar": Out(strobe_signature(row_scalar_write())),
+                "o_probabilities_done": Out(1),
+                "o_final_done": Out(1),
+                "o_idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.score_buffer = scores = ScoreBuffer(config)
+        # The pipeline stands still while a block waits; a block comes every other cycle at most,
+        # so the cycle that it takes to notice does no harm.
+        stalled = Signal()
+        pipeline = ProbabilityPipeline(config)
+        m.submodules.pipeline = EnableInserter(~stalled)(pipeline)
+        write = self.o_activation_write
+        m.d.sync += stalled.eq(write.valid & ~write.ready)
+
+        # Jobs: two of which the scores are awaited or complete, one giving probabilities
+        jobs = Signal(data.ArrayLayout(SoftmaxJob, 2), reset_less=True)
+        leaving = Signal(SoftmaxJob, reset_less=True)
+        newest, oldest = Signal(), Signal()
+        waiting, complete = Signal(range(3)), Signal(range(3))
+        giving, blocks_left, sums_left = Signal(), Signal(), Signal()
+        accepted, passes, start = Signal(), Signal(), Signal()
+        m.submodules.value_exponents = exponents = ValueExponents(probability_lanes(config))
+        wiring.connect(m, wiring.flipped(self.i_value_exponents), exponents.i)
+        m.d.comb += [
+            self.i_job.ready.eq(waiting != 2),
+            accepted.eq(self.i_job.valid & self.i_job.ready),
+            passes.eq((complete != 0) & exponents.o_available & ~giving),
+            scores.i_job.valid.eq(accepted),
+            scores.i_job.payload.eq(self.i_job.payload),
+            pipeline.i_start.eq(start),
+            pipeline.i_job.eq(leaving),
+            exponents.i_part.eq(pipeline.o_part),
+            pipeline.i_value_exponents.eq(exponents.o),
+        ]
+        m.d.sync += [
+            waiting.eq(waiting + accepted - passes),
+            complete.eq(complete + scores.o_done - passes),
+            start.eq(passes),
+        ]
+        with m.If(accepted):
+            m.d.sync += [jobs[newest].eq(self.i_job.payload), newest.eq(~newest)]
+        with m.If(passes):
+            m.d.sync += [
+                leaving.eq(jobs[oldest]),
+                oldest.eq(~oldest),
+                giving.eq(1),
+                blocks_left.eq(1),
+                sums_left.eq(1),
+            ]
+        wiring.connect(m, wiring.flipped(self.i_scores), scores.i_scores)
+        m.d.comb += [
+            scores.i_enable.eq(~stalled),
+            scores.i_maximum_address.eq(pipeline.o_maximum_address),
+            pipeline.i_maximum.eq(scores.o_maximum),
+            scores.i_score_address.eq(pipeline.o_score_address),
+            pipeline.i_scores.eq(scores.o_scores),
+        ]
+
+        # Results
+        last = Signal()
+        with m.If(write.ready):
+            m.d.sync += write.valid.eq(0)
+        with m.If(pipeline.o_block.valid & ~stalled):
+            m.d.sync += [
+                write.valid.eq(1),
+                write.payload.eq(pipeline.o_block.payload),
+                last.eq(pipeline.o_is_last),
+            ]
+        m.d.sync += [
+            self.o_row_scalar.valid.eq(pipeline.o_row_scalar.valid & ~stalled),
+            self.o_row_scalar.payload.eq(pipeline.o_row_scalar.payload),
+        ]
+        m.d.comb += self.o_probabilities_done.eq(write.valid & write.ready & last)
+        with m.If(self.o_probabilities_done):
+            m.d.sync += blocks_left.eq(0)
+        with m.If(pipeline.o_finished & ~stalled):
+            m.d.sync += sums_left.eq(0)
+        finished = giving & ~blocks_left & ~sums_left
+        with m.If(finished):
+            m.d.sync += giving.eq(0)
+        m.d.comb += [
+            self.o_final_done.eq(finished & leaving.final),
+            self.o_idle.eq((waiting == 0) & ~giving),
+            exponents.i_release.eq(finished),
+        ]
+
+        # By how much the rows shrink
+        m.submodules.rescale_memory = memory = Memory(
+            shape=8, depth=2 * config.max_rows, init=[], attrs={"ram_style": "block"}
+        )
+        write_port, read_port = memory.write_port(), memory.read_port()
+        row_bits = (config.max_rows - 1).bit_length()
+        m.d.comb += [
+            write_port.en.eq(pipeline.o_rescale.valid & ~stalled),
+            write_port.addr.eq(pipeline.o_rescale.payload.address),
+            write_port.data.eq(pipeline.o_rescale.payload.shift),
+            read_port.addr.eq(Cat(self.rescale.row[:row_bits], self.rescale.parity)),
+        ]
+        m.d.sync += self.rescale.data.eq(read_port.data)
+        return m

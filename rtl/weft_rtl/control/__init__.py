@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control: instruction fetch, sequencer, engine front ends, dependency tokens and registers."""
