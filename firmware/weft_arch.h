@@ -13,6 +13,7 @@
 #define WEFT_N_TOKENS 31 /* Dependency tokens 1 to 31 */
 #define WEFT_TOKEN_LIMIT 63 /* Largest count of a token; giving one more is a fault */
 #define WEFT_LOOP_DEPTH 4 /* Nested hardware loops */
+#define WEFT_POSITION_LIMIT 8388608 /* Positions and numbers of keys of an ATTEND are below this */
 
 enum weft_engine {
     WEFT_ENGINE_SEQUENCER = 0,
@@ -113,7 +114,7 @@ enum weft_load_format {
 
 enum weft_control {
     /* Clear done, fault and counters' run state and run the program from its first instruction.
-     * Ignored while running */
+     * Ignored while running, and after a fault until RESET */
     WEFT_CONTROL_START = 1,
     /* Finish outstanding memory transactions, then put every engine, queue, token, buffer and
      * scalar register into its initial state. Region, program and interrupt registers and the
@@ -136,7 +137,8 @@ enum weft_interrupt {
 
 enum weft_fault {
     WEFT_FAULT_NONE = 0, /* no fault since the last start or reset */
-    /* unknown opcode, enumeration or reserved bit; FAULT_ADDRESS is the instruction's index */
+    /* unknown opcode or enumeration, reserved bit, misplaced loop end, or a program without HALT or
+     * longer than the instruction memory; FAULT_ADDRESS is the instruction's index */
     WEFT_FAULT_ILLEGAL_INSTRUCTION = 1,
     /* an operand out of its range (rows, counts of zero); FAULT_ADDRESS is the opcode */
     WEFT_FAULT_ILLEGAL_OPERAND = 2,
@@ -197,7 +199,7 @@ enum weft_engine_state {
 #define WEFT_STREAM_WEIGHTS_FORMAT_WIDTH 2
 
 /* Fields of STREAM_KV */
-#define WEFT_STREAM_KV_K_BLOCKS_OFFSET 100 /* blocks of 32 channels in a slot */
+#define WEFT_STREAM_KV_K_BLOCKS_OFFSET 100 /* blocks of 32 channels in a slot, at least 1 */
 #define WEFT_STREAM_KV_K_BLOCKS_WIDTH 4
 
 /* Fields of MATMUL */
@@ -343,7 +345,7 @@ enum weft_engine_state {
 /* Fields of STORE_KV */
 #define WEFT_STORE_KV_VALUES_OFFSET 100 /* 0: keys, 1: values */
 #define WEFT_STORE_KV_VALUES_WIDTH 1
-#define WEFT_STORE_KV_K_BLOCKS_OFFSET 101 /* blocks of 32 channels in a slot, 1 to 4 */
+#define WEFT_STORE_KV_K_BLOCKS_OFFSET 101 /* blocks of 32 channels in a slot, at least 1 */
 #define WEFT_STORE_KV_K_BLOCKS_WIDTH 4
 #define WEFT_STORE_KV_SLOTS_OFFSET 105 /* KV slots, at least 1 */
 #define WEFT_STORE_KV_SLOTS_WIDTH 8

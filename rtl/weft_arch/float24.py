@@ -69,7 +69,8 @@ def from_float32(x: ArrayLike) -> F32:
     x32 = np.asarray(x, np.float32)
     bits = x32.view(np.uint32)
     special = (bits >> 23) & 0xFF == 0xFF
-    finite = np.where(special, np.where(bits >> 31 != 0, -MAX, MAX), x32)
+    largest = np.where(bits >> 31 != 0, np.float32(-MAX), np.float32(MAX))
+    finite = np.where(special, largest, x32)
     return round_to_f24(finite)
 
 

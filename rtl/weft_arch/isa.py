@@ -13,6 +13,9 @@ the memory).
 
 Units: vector memory addresses and strides are words of ``lanes`` floats; activation buffer
 addresses and strides are blocks of 32 codes; memory (DRAM) addresses and strides are bytes.
+Addresses on the chip wrap around at the end of their memory. Inside an instruction nothing defines
+an order: no two of its results may go to the same place, and none to a place that another of its
+results is still made from.
 """
 
 import dataclasses
@@ -28,6 +31,7 @@ __all__ = [
     "LOOP_DEPTH",
     "N_SCALARS",
     "N_TOKENS",
+    "POSITION_LIMIT",
     "TOKEN_LIMIT",
     "Activation",
     "Attend",
@@ -70,6 +74,8 @@ TOKEN_LIMIT = 63
 """Largest count of a token; giving one more is a fault."""
 LOOP_DEPTH = 4
 """Nested hardware loops."""
+POSITION_LIMIT = 1 << 23
+"""Positions and numbers of keys of an ATTEND are below this."""
 ARGUMENT_BASE = 100
 """First bit of an instruction's own fields."""
 
@@ -330,7 +336,7 @@ class StreamKV(Instruction):
     V(B-1), which is the order in which ATTEND consumes them."""
 
     opcode = Opcode.STREAM_KV
-    k_blocks: int = _bits(4, "blocks of 32 channels in a slot")
+    k_blocks: int = _bits(4, "blocks of 32 channels in a slot, at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,8 +380,8 @@ class Attend(Instruction):
     Query row m (activation block ``address + m * activation_stride + k``) belongs to position
     aux_a + m // rows_per_position and sees keys 0 to limit - 1, limit = position + 1 when
     ``causal`` and aux_b otherwise; aux_b is the number of keys to go through (the ``count`` of the
-    STREAM_KV). For each kv block of 32 keys, with s = the query's dot products in F24 (blocks in
-    order, accumulated as MATMUL does):
+    STREAM_KV, at least 1). For each kv block of 32 keys, with s = the query's dot products in F24
+    (blocks in order, accumulated as MATMUL does):
 
         fixed  = to_fixed(s, 12, 24)                                 (log2 units)
         m_new  = max(m_old, ceil(max over visible keys of fixed / 4096))
@@ -421,9 +427,10 @@ class Vector(Instruction):
                        b + o * b_outer + i * b_inner, or the immediate
                     d: word or block d + o * d_outer + i * d_inner + (w or group index)
 
-    ROPE: c is the word of b as above, s the word ``address`` further on (address bits 0-13); a's
-    lanes 2j and 2j + 1 change places in swap(a), signs are in s. result = round(round(a * c) +
-    round(swap(a) * s)).
+    ROPE: c is the word of b as above (in vector memory), s the word ``address`` further on (address
+    bits 0-13); a's lanes 2j and 2j + 1 change places in swap(a), signs are in s. result =
+    round(round(a * c) + round(swap(a) * s)).
+
     Quantising destinations collect ``group_words`` words (32 values for ACTIVATIONS and KEYS, a
     whole slot for VALUES) into one group with one exponent; ``words`` must be a multiple of it,
     unless ``fill`` is set: then each inner iteration makes one group, of ``words`` words placed
@@ -513,7 +520,7 @@ class StoreKV(Instruction):
 
     opcode = Opcode.STORE_KV
     values: int = _bits(1, "0: keys, 1: values")
-    k_blocks: int = _bits(4, "blocks of 32 channels in a slot, 1 to 4")
+    k_blocks: int = _bits(4, "blocks of 32 channels in a slot, at least 1")
     slots: int = _bits(8, "KV slots, at least 1")
     slot_bytes: int = _bits(32, "bytes from slot to slot")
 

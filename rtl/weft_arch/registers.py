@@ -48,7 +48,7 @@ class Control(IntFlag):
 
     START = 1
     """Clear done, fault and counters' run state and run the program from its first instruction.
-    Ignored while running."""
+    Ignored while running, and after a fault until RESET."""
     RESET = 2
     """Finish outstanding memory transactions, then put every engine, queue, token, buffer and
     scalar register into its initial state. Region, program and interrupt registers and the
@@ -86,7 +86,8 @@ class Fault(IntEnum):
     NONE = 0
     """no fault since the last start or reset"""
     ILLEGAL_INSTRUCTION = 1
-    """unknown opcode, enumeration or reserved bit; FAULT_ADDRESS is the instruction's index"""
+    """unknown opcode or enumeration, reserved bit, misplaced loop end, or a program without HALT or
+    longer than the instruction memory; FAULT_ADDRESS is the instruction's index"""
     ILLEGAL_OPERAND = 2
     """an operand out of its range (rows, counts of zero); FAULT_ADDRESS is the opcode"""
     UNALIGNED_ADDRESS = 3

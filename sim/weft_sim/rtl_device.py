@@ -25,6 +25,7 @@ __all__ = ["RtlDevice"]
 _CHUNK_CYCLES = 250_000  # between two looks at the keyboard
 _RESET_CYCLES = 1_000_000
 _BOTH = int(Interrupt.DONE | Interrupt.FAULT)
+_REGISTER_SPACE_BYTES = 4096  # what the 12 address bits of the port reach
 _RESPONSES = {2: "SLVERR", 3: "DECERR"}
 
 
@@ -105,12 +106,14 @@ class RtlDevice:
 
     def read_register(self, offset: int) -> int:
         """Read a register over AXI4-Lite, in simulated cycles."""
+        _check_offset(offset)
         response, value = self._live.read_register(offset)
         self._check(response, f"reading register {offset:#05x}")
         return value
 
     def write_register(self, offset: int, value: int) -> None:
         """Write a register over AXI4-Lite, in simulated cycles."""
+        _check_offset(offset)
         response = self._live.write_register(offset, value & 0xFFFF_FFFF)
         self._check(response, f"writing register {offset:#05x}")
 
@@ -270,3 +273,8 @@ class RtlDevice:
                 text += f" ({queued} queued)"
             states.append(text)
         return ", ".join(states)
+
+
+def _check_offset(offset: int) -> None:
+    if not 0 <= offset < _REGISTER_SPACE_BYTES or offset % 4:
+        raise ValueError(f"There is no register at {offset:#x}.")

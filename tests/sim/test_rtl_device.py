@@ -203,6 +203,10 @@ def test_registers_that_do_not_exist(open_device: OpenDevice) -> None:
         device.read_register(0x3FC)
     with pytest.raises(DeviceError, match="answered DECERR when writing register 0x3fc"):
         device.write_register(0x3FC, 1)
+    with pytest.raises(ValueError, match="no register at 0x1000"):
+        device.read_register(0x1000)
+    with pytest.raises(ValueError, match="no register at 0x22"):
+        device.write_register(0x22, 1)
 
 
 def test_waves(open_device: OpenDevice, tmp_path: Path) -> None:

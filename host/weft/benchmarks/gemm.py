@@ -34,8 +34,13 @@ from weft_arch.isa import (
 
 __all__ = ["GemmPlan", "gemm_from_dram", "gemm_program", "run_gemm"]
 
-LOADED, STAGE_FREE, QUANTIZED, CODES_FREE, DONE, RESULT_FREE = range(1, 7)
+LOADED, STAGE_FREE, QUANTIZED, CODES_FREE, DONE, RESULT_FREE, FIRST_LOADED = range(1, 8)
 """Dependency tokens. Every buffer is double: two FREE tokens each to begin with."""
+
+PIECE_ROWS = 4
+"""Most rows that are loaded and quantised at a time: the last piece delays the first product."""
+SLICE_TILES = 4
+"""Most tiles of output columns per MATMUL: what is left to store when the array is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,7 @@ class GemmPlan:
     results: int
     end: int
     group_rows: int
-    """rows that are quantised and multiplied at a time"""
+    """most rows that are quantised and multiplied at a time"""
     piece_rows: int
     """rows that are loaded at a time"""
     slice_tiles: int
@@ -65,8 +70,8 @@ class GemmPlan:
         k_blocks, lanes = depth // BLOCK, config.lanes
         group_rows = min(config.max_rows, rows, config.activation_blocks // (2 * k_blocks))
         half = config.vector_memory_words // 4
-        piece_rows = min(group_rows, half * lanes // depth)
-        slice_tiles = min(columns // config.array_cols, half // group_rows)
+        piece_rows = min(group_rows, half * lanes // depth, PIECE_ROWS)
+        slice_tiles = min(columns // config.array_cols, half // group_rows, SLICE_TILES)
         while (columns // config.array_cols) % slice_tiles:
             slice_tiles -= 1
         while group_rows % piece_rows:
@@ -88,6 +93,11 @@ class GemmPlan:
             slice_tiles=slice_tiles,
         )
 
+    def groups(self) -> list[tuple[int, int]]:
+        """(first row, rows) of each group."""
+        starts = range(0, self.rows, self.group_rows)
+        return [(start, min(self.group_rows, self.rows - start)) for start in starts]
+
 
 def gemm_program(config: Configuration, plan: GemmPlan) -> list[Instruction]:
     """The program, unrolled: every instruction is one tensor operation."""
@@ -96,10 +106,12 @@ def gemm_program(config: Configuration, plan: GemmPlan) -> list[Instruction]:
         for token in (STAGE_FREE, CODES_FREE, RESULT_FREE)
     ]
     tiles = plan.columns // config.array_cols * (plan.depth // BLOCK)
-    for number, first_row in enumerate(range(0, plan.rows, plan.group_rows)):
-        program.append(StreamWeights(address=plan.weights, count=tiles))
-        program += _quantize_group(config, plan, number, first_row)
-        program += _multiply_group(config, plan, number, first_row)
+    for number, (first_row, rows) in enumerate(plan.groups()):
+        program += _quantize_group(config, plan, number, first_row, rows)
+        # The first weights give way to the first rows, without which nothing can begin.
+        wait = FIRST_LOADED if number == 0 else 0
+        program.append(StreamWeights(wait_a=wait, address=plan.weights, count=tiles))
+        program += _multiply_group(config, plan, number, first_row, rows)
     # Take back what is left, so that the program ends as it began.
     program += [
         Load(wait_a=STAGE_FREE, wait_b=STAGE_FREE, words=1),
@@ -116,21 +128,22 @@ def _codes(config: Configuration, plan: GemmPlan, number: int) -> int:
 
 
 def _quantize_group(
-    config: Configuration, plan: GemmPlan, number: int, first_row: int
+    config: Configuration, plan: GemmPlan, number: int, first_row: int, rows: int
 ) -> list[Instruction]:
     k_blocks, words = plan.depth // BLOCK, plan.depth // config.lanes
     quarter = config.vector_memory_words // 4
-    pieces = plan.group_rows // plan.piece_rows
     program: list[Instruction] = []
-    for piece in range(pieces):
-        stage = (number * pieces + piece) % 2 * quarter
-        row = piece * plan.piece_rows
+    for row in range(0, rows, plan.piece_rows):
+        size = min(plan.piece_rows, rows - row)
+        last = row + size == rows
+        stage = (first_row + row) // plan.piece_rows % 2 * quarter
         program += [
             Load(
                 wait_a=STAGE_FREE,
                 signal_a=LOADED,
+                signal_b=FIRST_LOADED if number == 0 and last else 0,
                 address=plan.activations + 2 * plan.depth * (first_row + row),
-                count=plan.piece_rows,
+                count=size,
                 format=LoadFormat.F16,
                 words=words,
                 destination=stage,
@@ -139,12 +152,12 @@ def _quantize_group(
             ),
             Vector(
                 wait_a=LOADED,
-                wait_b=CODES_FREE if piece == 0 else 0,
+                wait_b=CODES_FREE if row == 0 else 0,
                 signal_a=STAGE_FREE,
-                signal_b=QUANTIZED if piece == pieces - 1 else 0,
+                signal_b=QUANTIZED if last else 0,
                 operation=VectorOp.COPY,
                 to=VectorDestination.ACTIVATIONS,
-                count=plan.piece_rows,
+                count=size,
                 words=words,
                 a=stage,
                 a_outer=words,
@@ -157,7 +170,7 @@ def _quantize_group(
 
 
 def _multiply_group(
-    config: Configuration, plan: GemmPlan, number: int, first_row: int
+    config: Configuration, plan: GemmPlan, number: int, first_row: int, rows: int
 ) -> list[Instruction]:
     k_blocks = plan.depth // BLOCK
     slices = plan.columns // config.array_cols // plan.slice_tiles
@@ -173,7 +186,7 @@ def _multiply_group(
                 signal_a=DONE,
                 signal_b=CODES_FREE if index == slices - 1 else 0,
                 address=_codes(config, plan, number),
-                count=plan.group_rows,
+                count=rows,
                 activation_stride=k_blocks,
                 k_blocks=k_blocks,
                 n_tiles=plan.slice_tiles,
@@ -184,7 +197,7 @@ def _multiply_group(
                 wait_a=DONE,
                 signal_a=RESULT_FREE,
                 address=plan.results + 4 * (first_row * plan.columns + column),
-                count=plan.group_rows,
+                count=rows,
                 words=plan.slice_tiles,
                 source=result,
                 source_stride=plan.slice_tiles,

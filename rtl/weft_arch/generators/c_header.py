@@ -107,7 +107,14 @@ def _block(title: str, lines: list[str]) -> str:
 
 def _instruction_constants() -> str:
     docs = constant_docs(isa.__name__)
-    names = ("INSTRUCTION_BYTES", "N_SCALARS", "N_TOKENS", "TOKEN_LIMIT", "LOOP_DEPTH")
+    names = (
+        "INSTRUCTION_BYTES",
+        "N_SCALARS",
+        "N_TOKENS",
+        "TOKEN_LIMIT",
+        "LOOP_DEPTH",
+        "POSITION_LIMIT",
+    )
     return _block("Instructions", [_define(n, getattr(isa, n), docs.get(n, "")) for n in names])
 
 

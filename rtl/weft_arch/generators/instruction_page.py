@@ -87,6 +87,10 @@ later does not change it.
 | row scalars | single floats, 256 of them |
 | memory (DRAM) | bytes; addresses are multiples of the bus width unless an instruction says less |
 
+Addresses on the chip wrap around at the end of their memory. Inside an instruction nothing defines
+an order: no two of its results may go to the same place, and none to a place that another of its
+results is still made from (the same place as its own operand is fine).
+
 [Numerics](numerics.md) defines F24, quantisation and every function. [Registers](registers.md)
 tells how the host starts a program and what a fault is.
 """

@@ -47,7 +47,6 @@ def add_multiplier(
     activation: Signal,
     shadow_weight: Signal,
     swap: Value,
-    step: tuple[Value, Value],
 ) -> Signal:
     """Add a multiplier to ``m``; the product appears 3 cycles after its activation.
 
@@ -58,8 +57,6 @@ def add_multiplier(
         multiplier can use its own.
     shadow_weight : Signal
         Becomes the weight when ``swap`` is up, in the same cycle as its first activation.
-    step : two Values
-        A valid operand is in the first, second register: later registers need not move otherwise.
     """
     activation_bits = len(activation)
     product = Signal(signed(activation_bits + WEIGHT_BITS), name=f"product_{name}", reset_less=True)
@@ -88,8 +85,5 @@ def add_multiplier(
         return product
 
     inner = Signal(product.shape(), name=f"inner_product_{name}", reset_less=True)
-    with m.If(step[0]):
-        m.d.sync += inner.eq(activation * weight)
-    with m.If(step[1]):
-        m.d.sync += product.eq(inner)
+    m.d.sync += [inner.eq(activation * weight), product.eq(inner)]
     return product

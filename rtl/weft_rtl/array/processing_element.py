@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One cell of the systolic array."""
 
-from collections.abc import Sequence
-
 from amaranth import Module, Signal, Value, signed
 
 from weft_rtl.array.multiplier import WEIGHT_BITS, MultiplierStyle, add_multiplier
@@ -25,7 +23,6 @@ def add_processing_element(
     weight: Value,
     preload: Value,
     swap: Value,
-    valid: Sequence[Value],
     partial_sum: Value | None,
 ) -> tuple[Signal, Signal]:
     """Add the cell ``row``, ``column`` to ``m``; returns its activation and partial sum.
@@ -42,7 +39,8 @@ def add_processing_element(
                         v                   v
                  to the right            downwards
 
-    Its sum is ready 4 cycles after its activation came in.
+    Its sum is ready 4 cycles after its activation came in. Nothing but the weights is ever held:
+    enables would cost wires, and time in simulation.
 
     Parameters
     ----------
@@ -52,15 +50,12 @@ def add_processing_element(
         When ``preload``, the shadow register takes the weight.
     swap : Value
         The activation is the first of a tile: the shadow weight becomes the weight.
-    valid : four Values
-        An activation comes in; came in one, two, three cycles ago. Registers hold still otherwise.
     """
     name = f"{row}_{column}"
     activation_bits = len(activation)
     travel = Signal(signed(activation_bits), name=f"activation_{name}", reset_less=True)
     shadow = Signal(signed(WEIGHT_BITS), name=f"shadow_{name}", reset_less=True)
-    with m.If(valid[0]):
-        m.d.sync += travel.eq(activation)
+    m.d.sync += travel.eq(activation)
     with m.If(preload):
         m.d.sync += shadow.eq(weight)
     product = add_multiplier(
@@ -71,11 +66,9 @@ def add_processing_element(
         activation=travel,
         shadow_weight=shadow,
         swap=swap,
-        step=(valid[1], valid[2]),
     )
     total = Signal(
         signed(partial_sum_width(activation_bits, row)), name=f"sum_{name}", reset_less=True
     )
-    with m.If(valid[3]):
-        m.d.sync += total.eq(product if partial_sum is None else partial_sum + product)
+    m.d.sync += total.eq(product if partial_sum is None else partial_sum + product)
     return travel, total

@@ -74,20 +74,18 @@ class SystolicArray(wiring.Component):
         m = Module()
         config = self._config
         cols = config.array_cols
-        # Cell (r, c) works r + c cycles after the row came in: one delay line serves them all.
         valid = _delay_line(m, "valid", self.i_valid, self.latency(config))
+        # Cell (r, c) works r + c cycles after the row came in: one delay line serves them all.
         swap = _delay_line(m, "swap", self.i_swap & self.i_valid, BLOCK + cols - 2)
         preload = _delay_line(m, "preload", self.i_preload, BLOCK - 1)
-        loading = _delay_line(m, "loading", self.i_preload.any(), BLOCK - 2)
 
-        activations = _skew(m, "activations", self.i_activations.as_value(), valid)
-        weights = _skew(m, "weights", self.i_weights.as_value(), loading)
+        activations = _skew(m, "activations", self.i_activations.as_value())
+        weights = _skew(m, "weights", self.i_weights.as_value())
         styles = multiplier_styles(platform, config.cells)
         sums: list[Value | None] = [None] * cols
         for row in range(BLOCK):
             activation = activations[row].as_signed()
             for column in range(cols):
-                time = row + column
                 activation, sums[column] = add_processing_element(
                     m,
                     row,
@@ -96,8 +94,7 @@ class SystolicArray(wiring.Component):
                     activation=activation,
                     weight=weights[row].as_signed(),
                     preload=preload[row][column],
-                    swap=swap[time],
-                    valid=valid[time : time + 4],
+                    swap=swap[row + column],
                     partial_sum=sums[column],
                 )
 
@@ -109,8 +106,7 @@ class SystolicArray(wiring.Component):
                 delayed = Signal(
                     config.partial_sum_width, name=f"deskew_{column}_{step}", reset_less=True
                 )
-                with m.If(valid[BLOCK + 3 + column + step]):
-                    m.d.sync += delayed.eq(total)
+                m.d.sync += delayed.eq(total)
                 total = delayed
             m.d.comb += self.o_partial_sums[column].eq(total)
         return m
@@ -126,19 +122,15 @@ def _delay_line(m: Module, name: str, value: Value, cycles: int) -> list[Value]:
     return line
 
 
-def _skew(m: Module, name: str, value: Value, enables: list[Value]) -> list[Value]:
-    """Split ``value`` into 32 rows and delay row r by r cycles.
-
-    ``enables[t]``: a value that came in t cycles ago goes on; registers hold still otherwise.
-    """
+def _skew(m: Module, name: str, value: Value) -> list[Value]:
+    """Split ``value`` into 32 rows and delay row r by r cycles."""
     width = len(value) // BLOCK
     rows = []
     for first in range(0, BLOCK, _GROUP):
         group = value[first * width : (first + _GROUP) * width]
         for step in range(first):
             register = Signal(_GROUP * width, name=f"{name}_{first}_delay_{step}", reset_less=True)
-            with m.If(enables[step]):
-                m.d.sync += register.eq(group)
+            m.d.sync += register.eq(group)
             group = register
         for inner in range(_GROUP):
             single = group[inner * width : (inner + 1) * width]
@@ -146,8 +138,7 @@ def _skew(m: Module, name: str, value: Value, enables: list[Value]) -> list[Valu
                 register = Signal(
                     width, name=f"{name}_{first + inner}_delay_{step}", reset_less=True
                 )
-                with m.If(enables[step]):
-                    m.d.sync += register.eq(single)
+                m.d.sync += register.eq(single)
                 single = register
             rows.append(single)
     return rows

@@ -54,7 +54,7 @@ class AttentionController(wiring.Component):
     i_probabilities_done : In(1)
         Pulse per job: its probabilities are written.
 
-    Area: about 300 LUT4.
+    Area: 170 LUT4, 40 CCU2C.
     """
 
     i: stream.Interface

@@ -45,7 +45,7 @@ class ProbabilityQuantizer(wiring.Component):
     o_last : Out(1)
         The block at ``o`` is of the last row.
 
-    Area (8 lanes): about 1,200 LUT4.
+    Area (8 lanes): 350 LUT4, 80 CCU2C, 23 LUT RAMs.
     """
 
     i_start: Signal

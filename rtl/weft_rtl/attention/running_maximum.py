@@ -3,7 +3,6 @@
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.attention import MAX_RESCALE, NO_MAXIMUM, SCORE_BITS
@@ -13,6 +12,7 @@ from weft_rtl.attention.flags import delay
 from weft_rtl.attention.score_buffer import MAXIMUM
 from weft_rtl.floating.float_to_fixed import FloatToFixed
 from weft_rtl.floating.formats import pipeline
+from weft_rtl.memory.block_memory import block_memory, block_read
 
 __all__ = ["RunningMaximum"]
 
@@ -85,17 +85,11 @@ class RunningMaximum(wiring.Component):
 
         # 3 to 6: the old one
         row_3 = pipeline(m, self.i_row, 3, "row")
-        m.submodules.maxima = memory = Memory(
-            shape=RUNNING_MAX, depth=self._max_rows, init=[], attrs={"ram_style": "block"}
-        )
-        read, write = memory.read_port(), memory.write_port()
-        old_output = Signal(RUNNING_MAX, reset_less=True)
+        m.submodules.maxima = memory = block_memory(RUNNING_MAX, self._max_rows)
+        write = memory.write_port()
         old = Signal(RUNNING_MAX, reset_less=True)
-        m.d.comb += read.addr.eq(row_3)
-        m.d.sync += [
-            old_output.eq(read.data),
-            old.eq(Mux(self.i_first, NO_MAXIMUM, old_output)),
-        ]
+        stored = block_read(m, memory, row_3, "stored")
+        m.d.sync += old.eq(Mux(self.i_first, NO_MAXIMUM, stored))
 
         # 6 to 7: difference
         rise = Signal(signed(RUNNING_MAX.width + 1), reset_less=True)

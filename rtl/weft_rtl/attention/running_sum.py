@@ -3,7 +3,6 @@
 
 from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.attention import SUM_FRACTION_BITS
@@ -15,6 +14,7 @@ from weft_rtl.floating.formats import F24, FLOAT, pipeline
 from weft_rtl.floating.integer_to_float import IntegerToFloat
 from weft_rtl.floating.reciprocal import FloatReciprocal
 from weft_rtl.interfaces import ROW, row_scalar_write, strobe_signature
+from weft_rtl.memory.block_memory import block_memory, block_read
 
 __all__ = ["RunningSum"]
 
@@ -102,13 +102,9 @@ class RunningSum(wiring.Component):
 
         # Rows are in order, so counters name them.
         read_row = self._count(m, summed, "read_row")
-        m.submodules.sums = memory = Memory(
-            shape=FLOAT, depth=self._max_rows, init=[], attrs={"ram_style": "block"}
-        )
-        read, write = memory.read_port(), memory.write_port()
-        old = Signal(FLOAT, reset_less=True)
-        m.d.comb += read.addr.eq(read_row)
-        m.d.sync += old.eq(read.data)
+        m.submodules.sums = memory = block_memory(FLOAT, self._max_rows)
+        write = memory.write_port()
+        old = block_read(m, memory, read_row, "old")
 
         # Old sum times 2**-rescale: exact, or flushed to 0.
         scaled = Signal(FLOAT, reset_less=True)

@@ -3,13 +3,13 @@
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import BLOCK, Configuration
 from weft_rtl.attention.flags import delay
 from weft_rtl.floating.formats import FLOAT, pipeline
 from weft_rtl.interfaces import SoftmaxJob, score_word, strobe_signature
+from weft_rtl.memory.block_memory import block_memory, block_read
 
 __all__ = ["MAXIMUM", "ScoreBuffer", "masked_scores", "probability_lanes"]
 
@@ -52,7 +52,7 @@ class ScoreBuffer(wiring.Component):
     i_score_address, o_scores : In, Out(masked_scores)
         Reads `probability_lanes` scores, address {parity, row, part}, 3 enabled cycles.
 
-    From the last word to ``o_done`` are 6 + log2(lanes) cycles. Area (8 lanes): about 900 LUT4 and
+    From the last word to ``o_done`` are 6 + log2(lanes) cycles. Area (8 lanes): about 650 LUT4 and
     8 block RAMs.
     """
 
@@ -108,29 +108,22 @@ class ScoreBuffer(wiring.Component):
 
         # 2 to 3 + log2(lanes): maximum over the lanes, then with that of the row's words before
         maximum = self._reduce(m, values, visible)
-        m.submodules.maxima = memory = Memory(
-            shape=MAXIMUM, depth=2 << row_bits, init=[], attrs={"ram_style": "block"}
-        )
-        write, before, read = memory.write_port(), memory.read_port(), memory.read_port()
-        before_output = Signal(MAXIMUM, reset_less=True)
+        m.submodules.maxima = memory = block_memory(MAXIMUM, 2 << row_bits)
+        write = memory.write_port()
         new = Signal(MAXIMUM, reset_less=True)
         early = pipeline(m, address, tree - 1, "address")
         late = pipeline(m, early, 3, "address_reduced")
         first_word = pipeline(m, ~word.any(), 1 + tree, "first_word")
         m.d.comb += [
-            before.addr.eq(early),
             write.en.eq(delay(m, valid, 2 + tree, "reduced")),
             write.addr.eq(late),
             write.data.eq(new),
-            read.addr.eq(self.i_maximum_address),
-            read.en.eq(self.i_enable),
+            self.o_maximum.eq(
+                block_read(m, memory, self.i_maximum_address, "maximum", self.i_enable)
+            ),
         ]
-        m.d.sync += [
-            before_output.eq(before.data),
-            new.eq(Mux(first_word | (maximum > before_output), maximum, before_output)),
-        ]
-        with m.If(self.i_enable):
-            m.d.sync += self.o_maximum.eq(read.data)
+        before = block_read(m, memory, early, "before")
+        m.d.sync += new.eq(Mux(first_word | (maximum > before), maximum, before))
 
         is_end = self.i_scores.valid & last & (scores.word == config.words_per_block - 1)
         m.d.comb += self.o_done.eq(delay(m, is_end, 6 + tree, "end"))
@@ -183,26 +176,20 @@ class ScoreBuffer(wiring.Component):
     ) -> None:
         """The memory of words, read in halves."""
         half_bits = len(word_data) // 2
-        m.submodules.scores = memory = Memory(
-            shape=unsigned(len(word_data)),
-            depth=1 << (len(address) + len(word)),
-            init=[],
-            attrs={"ram_style": "block"},
+        m.submodules.scores = memory = block_memory(
+            unsigned(len(word_data)), 1 << (len(address) + len(word))
         )
-        write, read = memory.write_port(), memory.read_port()
-        output = Signal(len(word_data), reset_less=True)
+        write = memory.write_port()
+        output = block_read(m, memory, self.i_score_address[1:], "output", self.i_enable)
         upper = Signal(2, reset_less=True)
         m.d.comb += [
             write.en.eq(valid),
             write.addr.eq(Cat(word, address)),
             write.data.eq(word_data),
-            read.addr.eq(self.i_score_address[1:]),
-            read.en.eq(self.i_enable),
         ]
         with m.If(self.i_enable):
             m.d.sync += [
                 upper.eq(Cat(self.i_score_address[0], upper)),
-                output.eq(read.data),
                 self.o_scores.eq(Mux(upper[1], output[half_bits:], output[:half_bits])),
             ]
 

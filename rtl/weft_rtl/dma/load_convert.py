@@ -76,33 +76,35 @@ class LoadConvert(wiring.Component):
         # What is being worked on.
         active = Signal()
         part: Any = Signal(LoadPart, reset_less=True)
+        may_step = Signal()  # rows, once their scales are there
         in_scales = Signal()
-        is_numbers = part.kind == PartKind.ROW_NUMBERS
+        takes_scales = Signal()  # from the second cycle on
+        is_numbers = Signal()
         upcoming = self.i_parts.payload
         upcoming_numbers = upcoming.kind == PartKind.ROW_NUMBERS
+        upcoming_q8 = upcoming.kind == PartKind.Q8
         kind: Any = Signal(PartKind)  # of the last rows: what the converters are working on
         is_q8 = kind == PartKind.Q8
 
         # Steps.
         in_flight = Signal(IntegerToFloat.LATENCY + FloatMultiplier.LATENCY)
         room = Signal(range(WORDS_AT_ONCE + 1), init=WORDS_AT_ONCE)
-        scale_ready = Signal()
         step = Signal()
         word_end = Signal()
         part_end = Signal()
         quarter = Signal(2)
-        last_quarter = Array([0, 1, 3, 3])[kind.as_value()]
+        last_quarter = Signal(2)
         slot = Signal(range(word_steps))
-        row_beat = active & ~is_numbers & self.i_beats.valid
+        beat = self.i_beats
+        can_step = may_step & ((slot != 0) | room.any())
         numbers_beat = Signal()
-        scale_beat = Signal()
         m.d.comb += [
-            scale_beat.eq(row_beat & is_q8 & in_scales),
-            step.eq(row_beat & ((slot != 0) | room.any()) & (~is_q8 | (~in_scales & scale_ready))),
+            # ``active`` is in may_step, takes_scales and is_numbers.
+            step.eq(can_step & beat.valid),
             word_end.eq(step & (slot == word_steps - 1)),
-            numbers_beat.eq(active & is_numbers & self.i_beats.valid),
+            numbers_beat.eq(is_numbers & beat.valid),
             part_end.eq((word_end | numbers_beat) & (part.words == 1)),
-            self.i_beats.ready.eq(numbers_beat | scale_beat | (step & (quarter == last_quarter))),
+            beat.ready.eq(is_numbers | takes_scales | (can_step & (quarter == last_quarter))),
             self.o_numbers_write.eq(numbers_beat),
             self.o_numbers_done.eq(numbers_beat & part_end),
         ]
@@ -116,30 +118,37 @@ class LoadConvert(wiring.Component):
         with m.If(word_end | numbers_beat):
             m.d.sync += part.words.eq(part.words - 1)
 
+        scales = m.submodules.scales = LoadScales(self._config)
+        m.d.comb += [
+            scales.i_words.eq(part.words),
+            scales.i_data.eq(beat.payload),
+            scales.i_write.eq(takes_scales & beat.valid),
+            scales.i_step.eq(step),
+        ]
+        m.d.sync += takes_scales.eq(in_scales & ~scales.o_complete)
+        with m.If(scales.o_complete):
+            m.d.sync += in_scales.eq(0)
+        with m.If(scales.o_ready):
+            m.d.sync += may_step.eq(1)
+
         # The next part. Another format must not overtake what is in the converters.
         may_start = upcoming_numbers | (upcoming.kind == kind) | ~(in_flight.any() | step)
         m.d.comb += self.i_parts.ready.eq((part_end | ~active) & may_start)
         with m.If(part_end):
-            m.d.sync += active.eq(0)
+            m.d.sync += [active.eq(0), may_step.eq(0), is_numbers.eq(0)]
         with m.If(self.i_parts.valid & self.i_parts.ready):
             m.d.sync += [
                 active.eq(1),
                 part.eq(upcoming),
-                in_scales.eq(upcoming.kind == PartKind.Q8),
+                is_numbers.eq(upcoming_numbers),
+                in_scales.eq(upcoming_q8),
+                may_step.eq(~(upcoming_numbers | upcoming_q8)),
             ]
             with m.If(~upcoming_numbers):
-                m.d.sync += kind.eq(upcoming.kind)
-
-        scales = m.submodules.scales = LoadScales(self._config)
-        m.d.comb += [
-            scales.i_words.eq(part.words),
-            scales.i_data.eq(self.i_beats.payload),
-            scales.i_write.eq(scale_beat),
-            scales.i_step.eq(step),
-            scale_ready.eq(scales.o_ready),
-        ]
-        with m.If(scales.o_complete):
-            m.d.sync += in_scales.eq(0)
+                m.d.sync += [
+                    kind.eq(upcoming.kind),
+                    last_quarter.eq(Array([0, 1, 3, 3])[upcoming.kind.as_value()]),
+                ]
 
         m.d.sync += in_flight.eq(Cat(step, in_flight)[: len(in_flight)])
         values = self._convert(m, kind, quarter, scales)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scales of a Q8 row, kept until its codes come."""
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -18,7 +18,7 @@ class LoadScales(wiring.Component):
     Members
     -------
     i_words : In(12)
-        Words of the row, while its scales are written.
+        Words of the row, from the cycle before its first scales on until its last ones.
     i_write, i_data : In(1), In(8 * beat_bytes)
         A beat of scales.
     o_complete : Out(1)
@@ -26,12 +26,12 @@ class LoadScales(wiring.Component):
     i_step : In(1)
         ``beat_bytes / 4`` codes of the row are taken.
     o_ready : Out(1)
-        A step may be made: its block's scale is there.
+        Pulse, 3 cycles after ``o_complete``: steps may be made from the next cycle on.
     o_block_starts : Out(1)
         This step is the first of a block.
     o_scale : Out(16)
-        The block's float16 pattern. It is there one cycle before ``o_ready`` and stays for 2
-        cycles after the block's first step.
+        The block's float16 pattern. It is there in the cycle of the block's first step and stays
+        for 2 more.
     """
 
     i_words: Signal
@@ -69,31 +69,33 @@ class LoadScales(wiring.Component):
         block = Signal(range(depth * per_beat))
         block_steps = 4 * BLOCK // beat_bytes
         steps_left = Signal(range(block_steps))
-        wait = Signal(range(4))
+        complete = Signal(2)
         select_bits = per_beat.bit_length() - 1
         scales = Signal(8 * beat_bytes, reset_less=True)
         # One byte of scales for 16 values.
-        last_index = (times(self.i_words, lanes) - 1) >> (beat_bytes.bit_length() + 3)
+        last_index = Signal(range(depth), reset_less=True)
+        m.d.sync += last_index.eq((times(self.i_words, lanes) - 1) >> (beat_bytes.bit_length() + 3))
         m.d.comb += [
             write_port.en.eq(self.i_write),
             write_port.addr.eq(write_index),
             write_port.data.eq(self.i_data),
             read_port.addr.eq(block[select_bits:]),
-            self.o_scale.eq(part_of(scales, block[:select_bits], 16)),
             self.o_complete.eq(self.i_write & (write_index == last_index)),
-            self.o_ready.eq((wait == 0) | (steps_left != 0)),
             self.o_block_starts.eq(self.i_step & (steps_left == 0)),
         ]
-        m.d.sync += scales.eq(read_port.data)
-        with m.If(wait.any()):
-            m.d.sync += wait.eq(wait - 1)
+        m.d.sync += [
+            scales.eq(read_port.data),
+            self.o_scale.eq(part_of(scales, block[:select_bits], 16)),
+            complete.eq(Cat(self.o_complete, complete[0])),
+            self.o_ready.eq(complete[1]),
+        ]
         with m.If(self.i_write):
             m.d.sync += write_index.eq(write_index + 1)
         with m.If(self.o_complete):
-            m.d.sync += [write_index.eq(0), block.eq(0), steps_left.eq(0), wait.eq(3)]
+            m.d.sync += [write_index.eq(0), block.eq(0), steps_left.eq(0)]
         # Steps of other formats are counted, too; the next row of Q8 starts anew.
         with m.If(self.i_step):
             m.d.sync += steps_left.eq(steps_left - 1)
         with m.If(self.o_block_starts):
-            m.d.sync += [steps_left.eq(block_steps - 1), block.eq(block + 1), wait.eq(3)]
+            m.d.sync += [steps_left.eq(block_steps - 1), block.eq(block + 1)]
         return m

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """F24 addition."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,20 +83,19 @@ class FloatAdder(wiring.Component):
         exponent_2 = pipeline(m, exponent_1, 1, "exponent")
         sign_2 = pipeline(m, sign_1, 1, "sign")
         minus_2 = pipeline(m, minus_1, 1, "minus")
-        m.d.sync += small.eq(Cat(lost, shifted))
+        m.d.sync += small.eq(Cat(lost, shifted) ^ minus_1.replicate(19))
 
         # 3: add; never negative
         total_next = Signal(21)
         total = Signal(20, reset_less=True)
         zeros = Signal(5, reset_less=True)
         exponent_3 = Signal(9, reset_less=True)
-        inverted = small ^ minus_2.replicate(19)
         # the lowest bit carries the 1 that completes the negation
-        m.d.comb += total_next.eq(Cat(1, 0, 0, 0, large_2, 0) + Cat(minus_2, inverted, minus_2))
+        m.d.comb += total_next.eq(Cat(1, 0, 0, 0, large_2, 0) + Cat(minus_2, small, minus_2))
         m.d.sync += [
             total.eq(total_next[1:]),
             zeros.eq(leading_zeros(total_next[1:])),
-            exponent_3.eq(exponent_2 + 1),
+            exponent_3.eq(exponent_2 + 2),
         ]
         sign_3 = pipeline(m, sign_2, 1, "sign_add")
 
@@ -104,7 +103,6 @@ class FloatAdder(wiring.Component):
         # the exponents differed by at most 1), so where to round is known before the shift.
         round_up = Signal()
         normalised = Signal(20)
-        exponent = Signal(10)
         rounded = Signal(25)
         low_any = total[:2].any()
         m.d.comb += [
@@ -120,8 +118,10 @@ class FloatAdder(wiring.Component):
                 )
             ),
             normalised.eq(total << zeros),
-            exponent.eq(exponent_3 - zeros),
-            rounded.eq(Cat(normalised[4:19], exponent) + round_up),
+            # the exponent is exponent_3 - 1 - zeros
+            rounded.eq(
+                Cat(Const(0, 15), exponent_3) + Cat(normalised[4:19], ~zeros, Const(31, 5)) + round_up
+            ),
         ]
         is_zero = rounded[24] | ~rounded[15:].any() | ~total.any()
         is_max = rounded[23] | rounded[15:23].all()

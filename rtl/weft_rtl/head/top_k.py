@@ -59,7 +59,7 @@ class TopKUnit(wiring.Component):
     o_busy : Out(1)
         Candidates are still on their way into the list.
 
-    Area (8 lanes, 8 entries): about 1,000 LUT4, no memory.
+    Area (8 lanes, 8 entries): 1,200 LUT4, 190 CCU2C, no memory.
     """
 
     i: wiring.PureInterface

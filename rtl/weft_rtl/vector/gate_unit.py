@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gates of activation functions."""
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
+from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,63 +14,96 @@ from weft_rtl.floating.piecewise import PiecewiseFunction
 __all__ = ["GateUnit"]
 
 _FIXED_WIDTH = 17
+_ONE = 0x3F8000
 
 
 class GateUnit(wiring.Component):
     """g(x) of `weft_arch.functions.gate` in each lane, and x beside it, to be multiplied.
 
-    One word per cycle, `LATENCY` = 7 cycles: two to fixed point, three of the table, two back to
-    F24. Area: about 350 LUT4 per lane, and 3 block RAMs per two lanes.
+    A word per ``cycles_per_word`` cycles. Latency: 7 cycles (two to fixed point, three of the
+    table, two back to F24) for one cycle per word, 8 for two.
+
+    Area: about 430 LUT4 per gate and 3 block RAMs per two gates; there is a gate for each lane, or
+    one for two lanes that take turns.
+
+    Parameters
+    ----------
+    lanes : int
+        Lanes of a word.
+    cycles_per_word : int
+        1 or 2.
 
     Members
     -------
-    i : In(ArrayLayout(24, lanes))
-        F24 arguments.
+    i_valid : In(1), i : In(ArrayLayout(24, lanes))
+        F24 arguments; ``i`` need not hold.
     i_activation : In(2)
         `isa.Activation`, steady while words are on their way.
     o_gate, o_x : Out(ArrayLayout(24, lanes))
-        The gates and their arguments, 7 cycles later.
+        The gates and their arguments, `latency` cycles later.
     """
 
-    LATENCY = FloatToFixed.LATENCY + PiecewiseFunction.LATENCY + IntegerToFloat.LATENCY
-
+    i_valid: Signal
     i: data.View
     i_activation: Signal
     o_gate: data.View
     o_x: data.View
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, cycles_per_word: int) -> None:
+        if cycles_per_word not in (1, 2):
+            raise ValueError(f"cycles_per_word is {cycles_per_word}; it must be 1 or 2")
         self._lanes = lanes
+        self._cycles = cycles_per_word
         word = data.ArrayLayout(FLOAT, lanes)
         super().__init__(
-            {"i": In(word), "i_activation": In(2), "o_gate": Out(word), "o_x": Out(word)}
+            {
+                "i_valid": In(1),
+                "i": In(word),
+                "i_activation": In(2),
+                "o_gate": Out(word),
+                "o_x": Out(word),
+            }
         )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from `i` to `o_gate`."""
+        pieces = (FloatToFixed, PiecewiseFunction, IntegerToFloat)
+        return sum(piece.LATENCY for piece in pieces) + self._cycles - 1
 
     def elaborate(self, platform: object) -> Module:
         """Fixed point, table, float; the arguments wait in a small memory."""
         m = Module()
+        gates = self._lanes // self._cycles
         m.submodules.table = table = PiecewiseFunction(
-            (functions.SIGMOID, functions.GELU_TANH, functions.GELU_ERF), self._lanes
+            (functions.SIGMOID, functions.GELU_TANH, functions.GELU_ERF), gates
         )
         m.d.comb += table.i_table.eq(self.i_activation)
         before_float = FloatToFixed.LATENCY + PiecewiseFunction.LATENCY
-        for lane in range(self._lanes):
-            x = self.i[lane]
-            m.submodules[f"to_fixed_{lane}"] = fixed = FloatToFixed(
+        for k in range(gates):
+            x = self.i[k]
+            if self._cycles == 2:
+                upper = pipeline(m, self.i[gates + k], 1, f"upper_{k}")
+                x = Mux(self.i_valid, x, upper)
+            m.submodules[f"to_fixed_{k}"] = fixed = FloatToFixed(
                 functions.GATE_FRACTION_BITS, _FIXED_WIDTH
             )
-            m.submodules[f"to_float_{lane}"] = to_float = IntegerToFloat(
-                unsigned(17), -16, exact=True
-            )
-            negative = pipeline(m, x[23], before_float, f"negative_{lane}")
-            y = table.o[lane]
+            m.submodules[f"to_float_{k}"] = to_float = IntegerToFloat(unsigned(16), -16, exact=True)
+            negative = pipeline(m, x[23], before_float, f"negative_{k}")
+            y = Signal(17, name=f"y_{k}")
+            gate = Signal(FLOAT, name=f"gate_{k}")
+            one = pipeline(m, y[16], IntegerToFloat.LATENCY, f"one_{k}")
             m.d.comb += [
                 fixed.i.eq(x[:23]),  # its magnitude
-                table.i_arguments[lane].eq(fixed.o[:16]),
+                table.i_arguments[k].eq(fixed.o[:16]),
                 # g(-x) = 1 - g(x)
-                to_float.i.eq(Mux(negative, functions.ONE - y, y)),
-                self.o_gate[lane].eq(to_float.o),
+                y.eq(Mux(negative, functions.ONE - table.o[k], table.o[k])),
+                to_float.i.eq(y[:16]),
+                gate.eq(to_float.o | Mux(one, _ONE, 0)),
+                self.o_gate[self._lanes - gates + k].eq(gate),
             ]
+            if self._cycles == 2:
+                m.d.comb += self.o_gate[k].eq(pipeline(m, gate, 1, f"lower_{k}"))
 
         # A ring of eight words in distributed memory delays x.
         m.submodules.delay = delay = memory.Memory(
@@ -82,9 +115,9 @@ class GateUnit(wiring.Component):
         m.d.sync += position.eq(position + 1)
         m.d.comb += [
             write_port.addr.eq(position),
-            write_port.data.eq(Cat(*self.i)),
+            write_port.data.eq(self.i.as_value()),
             write_port.en.eq(1),
-            read_port.addr.eq(position - self.LATENCY),
+            read_port.addr.eq(position - self.latency),
             self.o_x.as_value().eq(read_port.data),
         ]
         return m

@@ -40,9 +40,14 @@ class VectorLanes(wiring.Component):
         product + sum of a round ago -> ... -> total      REDUCE (`ReductionSequencer`)
 
     From the data of a word's last operand to the result: 3 cycles with one product, 7 with an
-    addition, 10 for ACTIVATE. One job at a time.
+    addition, 10 or 11 for ACTIVATE. One job at a time.
 
     Area: about 1,000 LUT4 and 1 multiplier per lane.
+
+    Parameters
+    ----------
+    activate_cycles : int
+        Cycles per word of ACTIVATE, 1 or 2.
 
     Members
     -------
@@ -72,8 +77,9 @@ class VectorLanes(wiring.Component):
     o_finish: Signal
     o_resume: Signal
 
-    def __init__(self, config: Configuration) -> None:
+    def __init__(self, config: Configuration, activate_cycles: int) -> None:
         self._config = config
+        self._activate_cycles = activate_cycles
         word = float_word(config)
         super().__init__(
             {
@@ -95,17 +101,21 @@ class VectorLanes(wiring.Component):
         m = Module()
         lanes = self._config.lanes
         job, tag = self.i_job, self.i_tag
-        m.submodules.gate = gate = GateUnit(lanes)
+        m.submodules.gate = gate = GateUnit(lanes, self._activate_cycles)
         m.submodules.reduction = reduction = ReductionSequencer(lanes)
         tree = reduction.o
-        m.d.comb += [gate.i.eq(self.i_data), gate.i_activation.eq(job.activation)]
+        m.d.comb += [
+            gate.i_valid.eq(tag.valid),
+            gate.i.eq(self.i_data),
+            gate.i_activation.eq(job.activation),
+        ]
 
         # Which products begin now
         first, second, third = (tag.valid & (tag.operand == k) for k in range(3))
         held_begins = Signal()
         added_begins = Signal()
         single_begins = Signal()
-        gate_begins = pipeline_with_reset(m, job.activate & first, GateUnit.LATENCY, "gate_valid")
+        gate_begins = pipeline_with_reset(m, job.activate & first, gate.latency, "gate_valid")
         m.d.comb += [
             held_begins.eq(job.two_products & Mux(job.rope, second, first)),
             added_begins.eq(job.two_products & Mux(job.rope, third, second)),

@@ -35,6 +35,8 @@ class OperandReader(wiring.Component):
     ----------
     capacity : int
         Words that may be on their way, a power of two.
+    activate_cycles : int
+        Cycles per word of ACTIVATE, 1 or 2.
 
     Members
     -------
@@ -72,8 +74,9 @@ class OperandReader(wiring.Component):
     o_empty: Signal
     o_fault: Signal
 
-    def __init__(self, config: Configuration, capacity: int) -> None:
+    def __init__(self, config: Configuration, capacity: int, activate_cycles: int) -> None:
         self._config = config
+        self._activate_cycles = activate_cycles
         self._capacity = capacity
         super().__init__(
             {
@@ -101,7 +104,7 @@ class OperandReader(wiring.Component):
 
         active = Signal()
         waiting = Signal()  # for the reduction to finish
-        gap = Signal()  # between words, where the adders cannot take one per cycle
+        gap = Signal()  # between words, where the lanes cannot take one per cycle
         operand = Signal(2)
         words_left = Signal(10)
         inner_left = Signal(7)
@@ -181,8 +184,9 @@ class OperandReader(wiring.Component):
                         m.d.sync += active.eq(0)
         with m.If(self.i_resume):
             m.d.sync += waiting.eq(0)
-        if self._config.lanes == 16:
-            m.d.sync += gap.eq(transfer & job.reduce)
+        slow = job.reduce & (self._config.lanes == 16)
+        slow |= job.activate & (self._activate_cycles == 2)
+        m.d.sync += gap.eq(transfer & slow)
         with m.If(begins & ~self.i_taken):
             m.d.sync += outstanding.eq(outstanding + 1)
         with m.Elif(~begins & self.i_taken):

@@ -171,7 +171,9 @@ class ResultBuffer(wiring.Component):
                 quantizer.i_exponent.eq(stages[2].exponent),
                 quantizer.i_narrow.eq(job.to_groups),
             ]
-            codes.append(quantizer.o.as_unsigned() & stages[4].inside.replicate(config.activation_bits))
+            codes.append(
+                quantizer.o.as_unsigned() & stages[4].inside.replicate(config.activation_bits)
+            )
         word_codes = Cat(*codes)
         earlier_codes = Signal((per_block - 1) * len(word_codes), reset_less=True)
         block = Signal(activation_block(config), reset_less=True)

@@ -39,16 +39,23 @@ class VectorUnit(wiring.Component):
                           row scalars -'       |                         store unit
                                '- ReduceDestination
 
-    Throughput: a word per cycle with one vector memory operand, per two cycles with two, per three
-    for ROPE; a group of a quantising destination takes at least ``group_words`` cycles. An
-    instruction starts when the one before has finished, in the same cycle.
+    Throughput: a word per cycle with one vector memory operand (ACTIVATE: per ``activate_cycles``),
+    per two cycles with two, per three for ROPE; a group of a quantising destination takes at least
+    ``group_words`` cycles. An instruction starts when the one before has finished, in that cycle.
 
     Cycles from the transfer of an instruction to ``done`` when nothing waits, with n requests to
-    the vector memory: n + 9 with one product per word (COPY, MUL, ACTIVATE 7 more), n + 13 with an
-    addition; quantised 7 + 1 per word of a block more. REDUCE: for each reduction n + 29 (4 and 8
-    lanes) up to the next one, n + 45 for the last, if the words fill rounds of 32 values.
+    the vector memory: n + 9 with one product per word (COPY, MUL), n + 13 with an addition, n + 16
+    for ACTIVATE with one cycle per word, 2n + 16 with two; quantised, n + 15 + words of a block
+    less one (and the same for an addition or ACTIVATE). REDUCE, when the words fill rounds of 32
+    values: n + 30 for each reduction but the last, n + 42 for that (4 and 8 lanes).
 
-    Area (8 lanes): see docs; about 9,000 LUT4, 8 MULT18X18D.
+    Area (8 lanes, ``activate_cycles`` 2): about 10,000 LUT4 (carry chains counted), 8 MULT18X18D,
+    15 block RAMs; with ``activate_cycles`` 1, 2,000 LUT4 and 6 block RAMs more.
+
+    Parameters
+    ----------
+    activate_cycles : int
+        Cycles per word of ACTIVATE, 1 or 2.
 
     Members
     -------
@@ -72,8 +79,9 @@ class VectorUnit(wiring.Component):
     o_groups: stream.Interface
     i_row_scalar: wiring.PureInterface
 
-    def __init__(self, config: Configuration) -> None:
+    def __init__(self, config: Configuration, *, activate_cycles: int = 2) -> None:
         self._config = config
+        self._activate_cycles = activate_cycles
         super().__init__(
             {
                 "engine": Out(engine_signature()),
@@ -89,8 +97,8 @@ class VectorUnit(wiring.Component):
         """Decode and completion; the rest is wiring."""
         m = Module()
         config, engine = self._config, self.engine
-        m.submodules.reader = reader = OperandReader(config, _CAPACITY)
-        m.submodules.lanes = lanes = VectorLanes(config)
+        m.submodules.reader = reader = OperandReader(config, _CAPACITY, self._activate_cycles)
+        m.submodules.lanes = lanes = VectorLanes(config, self._activate_cycles)
         m.submodules.results = results = ResultBuffer(config, _CAPACITY)
         m.submodules.reduced = reduced = ReduceDestination()
         m.submodules.row_scalars = row_scalars = RowScalars()

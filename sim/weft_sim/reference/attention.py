@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from weft_arch import float24, functions, layouts
 from weft_arch.blocks import quantize
 from weft_arch.config import BLOCK
-from weft_arch.isa import Attend
+from weft_arch.isa import POSITION_LIMIT, Attend
 from weft_arch.registers import Fault
 from weft_sim.reference.arithmetic import F64, accumulate_terms, rounded, terms
 from weft_sim.reference.compute import activation_rows
-from weft_sim.reference.state import MachineState, ProgramFault, Resolved
+from weft_sim.reference.state import MachineState, ProgramFault, Resolved, Starved
 
 __all__ = ["attend"]
 
@@ -44,9 +44,10 @@ def attend(state: MachineState, op: Resolved) -> int:
     slot_words = BLOCK * a.k_blocks // config.lanes
     illegal = (
         not 1 <= rows <= config.max_rows
-        or a.k_blocks == 0
+        or not 1 <= a.k_blocks <= 8
         or a.rows_per_position == 0
-        or n_blocks == 0
+        or not 1 <= n_keys < POSITION_LIMIT
+        or (a.causal and op.aux_a >= POSITION_LIMIT)
         or rows * (1 + slot_words) > config.accumulator_words
     )
     if illegal:
@@ -71,7 +72,9 @@ def attend(state: MachineState, op: Resolved) -> int:
 
 
 def _pop_kv(state: MachineState, a: Attend, n_blocks: int) -> _KVBlocks:
-    if not state.streams or state.streams[0].format != -1:
+    if not state.streams:
+        raise Starved("keys and values that no STREAM_KV before it asks for")
+    if state.streams[0].format != -1:
         raise ProgramFault(Fault.ILLEGAL_OPERAND, a.opcode)
     stream = state.streams.popleft()
     if stream.k_blocks != a.k_blocks or -(-stream.count // BLOCK) != n_blocks:
@@ -123,7 +126,7 @@ def _online_softmax(
     codes, exponents = quantize(weighted, state.config.activation_bits)
     partial_sums = np.matmul(codes.astype(np.float32), cache.value_codes)
     out = _rescaled_sums(
-        terms(partial_sums, np.float64(1), exponents[..., None]), np.minimum(drop, 255)[..., None]
+        terms(partial_sums, np.ones(1), exponents[..., None]), np.minimum(drop, 255)[..., None]
     )
     _keep_probabilities(state, a, codes, exponents)
     return out, total

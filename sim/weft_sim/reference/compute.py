@@ -28,7 +28,7 @@ def matmul(state: MachineState, op: Resolved, cache: WeightCache) -> int:
     assert isinstance(m, Matmul)
     config, rows = state.config, op.count
     illegal = (
-        not 1 <= rows <= config.max_rows
+        not 1 <= rows <= min(config.max_rows, config.accumulator_words)
         or m.k_blocks == 0
         or m.n_tiles == 0
         or (m.to_top_k and rows != 1)

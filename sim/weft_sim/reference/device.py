@@ -159,8 +159,7 @@ class ReferenceDevice:
         mac_cycles = self._machine.mac_cycles
         self._machine = Machine(MachineState(self.config, memory))
         self._machine.weights, self._machine.mac_cycles = weights, mac_cycles
-        self._status, self._pending = Status(0), Interrupt(0)
-        self._fault, self._hung = (Fault.NONE, 0), None
+        self._status, self._fault, self._hung = Status(0), (Fault.NONE, 0), None
 
     def close(self) -> None:
         """Nothing to release."""
@@ -172,6 +171,8 @@ class ReferenceDevice:
         self.close()
 
     def _run(self) -> None:
+        if self._status & (Status.FAULT | Status.RUNNING):
+            return  # only a reset helps
         get = self._registers.get
         memory = self._machine.state.memory
         reg = registers.offset
@@ -179,7 +180,10 @@ class ReferenceDevice:
         memory.write_region = (get(reg("WRITE_BASE"), 0), get(reg("WRITE_LIMIT"), 0))
         self._status, self._fault, self._hung = Status(0), (Fault.NONE, 0), None
         try:
-            size = get(reg("PROGRAM_LENGTH"), 0) * INSTRUCTION_BYTES
+            length = get(reg("PROGRAM_LENGTH"), 0)
+            if length > self.config.instruction_words:
+                raise ProgramFault(Fault.ILLEGAL_INSTRUCTION, self.config.instruction_words)
+            size = length * INSTRUCTION_BYTES
             raw = memory.read(get(reg("PROGRAM_BASE"), 0), size).tobytes()
             memory.bytes_read -= size
             if raw not in self._programs:
@@ -190,4 +194,4 @@ class ReferenceDevice:
             self._fault = (fault.cause, fault.address)
             self._status, self._pending = Status.FAULT, self._pending | Interrupt.FAULT
         except TokenDeadlock as deadlock:
-            self._hung = str(deadlock)
+            self._status, self._hung = Status.RUNNING, str(deadlock)

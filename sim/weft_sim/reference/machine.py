@@ -13,7 +13,7 @@ from weft_arch.encoding import EncodingError, decode
 from weft_arch.isa import INSTRUCTION_BYTES, Instruction, Loop, Opcode, Scalar, ScalarOp
 from weft_arch.registers import Fault
 from weft_sim.reference import attention, compute, transfer, vector
-from weft_sim.reference.state import MachineState, ProgramFault, Resolved
+from weft_sim.reference.state import MachineState, ProgramFault, Resolved, Starved
 from weft_sim.reference.weights import WeightCache
 
 __all__ = ["Machine", "TokenDeadlock"]
@@ -22,7 +22,8 @@ _WORD = 0xFFFF_FFFF
 
 
 class TokenDeadlock(Exception):
-    """An instruction waits for a dependency token that is never given."""
+    """An instruction waits for a dependency token that is never given, or for data that is never
+    sent."""
 
 
 class Machine:
@@ -132,7 +133,12 @@ class Machine:
             s[instruction.aux_a_reg],
             s[instruction.aux_b_reg],
         )
-        self._run[instruction.opcode](state, resolved)
+        try:
+            self._run[instruction.opcode](state, resolved)
+        except Starved as what:
+            raise TokenDeadlock(
+                f"instruction {at}, {instruction.opcode.name}, waits for {what}"
+            ) from None
         for start, end in state.memory.written:
             self.weights.forget(start, end)
         state.memory.written.clear()

@@ -11,7 +11,7 @@ from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import N_SCALARS, N_TOKENS, TOKEN_LIMIT, Instruction
 from weft_arch.registers import Fault
 
-__all__ = ["MachineState", "Memory", "ProgramFault", "Resolved", "Stream"]
+__all__ = ["MachineState", "Memory", "ProgramFault", "Resolved", "Starved", "Stream"]
 
 
 class ProgramFault(Exception):
@@ -21,6 +21,10 @@ class ProgramFault(Exception):
         super().__init__(f"{cause.name} at {address:#x}")
         self.cause = cause
         self.address = address
+
+
+class Starved(Exception):
+    """An instruction waits for data that no instruction before it sends; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -53,32 +57,33 @@ class Memory:
         self.data = data
         self.base = base
         self.beat_bytes = beat_bytes
-        self.region = (0, 0)
-        self.write_region = (0, 0)
+        self.region: tuple[int, int] = (0, 0)
+        self.write_region: tuple[int, int] = (0, 0)
         self.bytes_read = 0
         self.bytes_written = 0
         self.written: list[tuple[int, int]] = []
         """Address ranges written since the last look (for caches of decoded weights)."""
 
-    def _place(self, address: int, size: int, window: tuple[int, int], align: int) -> int:
+    def _place(self, address: int, size: int, align: int, *, write: bool) -> int:
+        window = self.write_region if write else self.region
         if address % align:
             raise ProgramFault(Fault.UNALIGNED_ADDRESS, address)
         if address < window[0] or address + size > window[1]:
             raise ProgramFault(Fault.ADDRESS_OUT_OF_RANGE, address)
         start = address - self.base
         if start < 0 or start + size > self.data.size:
-            raise ProgramFault(Fault.READ_ERROR, address)
+            raise ProgramFault(Fault.WRITE_ERROR if write else Fault.READ_ERROR, address)
         return start
 
     def read(self, address: int, size: int, align: int | None = None) -> NDArray[np.uint8]:
         """A view of ``size`` bytes."""
-        start = self._place(address, size, self.region, align or self.beat_bytes)
+        start = self._place(address, size, align or self.beat_bytes, write=False)
         self.bytes_read += size
         return self.data[start : start + size]
 
     def write(self, address: int, raw: NDArray[np.uint8], align: int = 1) -> None:
         """Write bytes."""
-        start = self._place(address, raw.size, self.write_region, align)
+        start = self._place(address, raw.size, align, write=True)
         self.data[start : start + raw.size] = raw
         self.bytes_written += raw.size
         self.written.append((address, address + raw.size))
@@ -86,7 +91,7 @@ class Memory:
     def write_strided(self, address: int, stride: int, raw: NDArray[np.uint8]) -> None:
         """Write single bytes, ``stride`` apart."""
         span = stride * (raw.size - 1) + 1
-        start = self._place(address, span, self.write_region, 1)
+        start = self._place(address, span, 1, write=True)
         self.data[start : start + span : stride] = raw
         self.bytes_written += raw.size
         self.written.append((address, address + span))

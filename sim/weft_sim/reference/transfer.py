@@ -8,7 +8,7 @@ from weft_arch.config import BLOCK
 from weft_arch.isa import Load, LoadFormat, Store, StoreKV, StreamKV, StreamWeights, WeightFormat
 from weft_arch.registers import Fault
 from weft_sim.reference.arithmetic import F64, rounded
-from weft_sim.reference.state import MachineState, ProgramFault, Resolved, Stream
+from weft_sim.reference.state import MachineState, ProgramFault, Resolved, Starved, Stream
 
 __all__ = ["load", "store", "store_kv", "store_top_k", "stream_kv", "stream_weights"]
 
@@ -93,14 +93,15 @@ def store_kv(state: MachineState, op: Resolved) -> None:
     if s.k_blocks == 0 or s.slots == 0:
         raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
     layout = layouts.KVLayout(state.config, s.k_blocks)
+    beat = state.config.beat_bytes
+    if op.address % beat or s.slot_bytes % beat:
+        raise ProgramFault(Fault.UNALIGNED_ADDRESS, op.address)
     if len(state.groups) < op.count * s.slots * s.k_blocks:
-        raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
+        raise Starved("quantised groups that no VECTOR before it makes")
     for row in range(op.count):
         position = op.aux_a + row
         for slot in range(s.slots):
             base = (op.address + slot * s.slot_bytes) & 0xFFFF_FFFF
-            if base % state.config.beat_bytes:
-                raise ProgramFault(Fault.UNALIGNED_ADDRESS, base)
             store_one = _store_value if s.values else _store_key
             store_one(state, layout, base, position)
 
@@ -108,7 +109,7 @@ def store_kv(state: MachineState, op: Resolved) -> None:
 def _store_key(state: MachineState, layout: layouts.KVLayout, base: int, position: int) -> None:
     for k in range(layout.k_blocks):
         codes, exponent = state.groups.popleft()
-        scale = np.array([2.0**exponent], np.float16).view(np.uint8)
+        scale = np.array([layouts.key_scale_bits(exponent)], "<u2").view(np.uint8)
         state.memory.write(base + layout.key_scale_offset(position, k), scale)
         raw = codes.astype(np.int8).view(np.uint8)
         state.memory.write(base + layout.key_codes_offset(position, k), raw)

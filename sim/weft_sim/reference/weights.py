@@ -11,7 +11,7 @@ from weft_arch import float24, layouts
 from weft_arch.isa import Matmul, WeightFormat
 from weft_arch.registers import Fault
 from weft_sim.reference.arithmetic import F64
-from weft_sim.reference.state import MachineState, ProgramFault
+from weft_sim.reference.state import MachineState, ProgramFault, Starved
 
 __all__ = ["DecodedWeights", "WeightCache"]
 
@@ -42,7 +42,9 @@ class WeightCache:
         tile_bytes = state.config.tile_bytes(weight_bits)
         pieces: list[tuple[int, int]] = []
         while needed:
-            if not state.streams or state.streams[0].format != op.format:
+            if not state.streams:
+                raise Starved("weight tiles that no STREAM_WEIGHTS before it asks for")
+            if state.streams[0].format != op.format:
                 raise ProgramFault(Fault.ILLEGAL_OPERAND, op.opcode)
             stream = state.streams[0]
             take = min(needed, stream.count)

@@ -331,15 +331,15 @@ TIMED: dict[str, tuple[isa.Instruction, int]] = {
     "add_scalar": (Vector(operation=VectorOp.ADD, operand_b=OperandB.IMMEDIATE, **PLAIN), 16 + 13),
     "add": (Vector(operation=VectorOp.ADD, b=64, **PLAIN), 32 + 13),
     "rope": (Vector(operation=VectorOp.ROPE, b=64, address=64, **PLAIN), 48 + 13),
-    "activate": (Vector(operation=VectorOp.ACTIVATE, **PLAIN), 16 + 16),
+    "activate": (Vector(operation=VectorOp.ACTIVATE, **PLAIN), 32 + 16),
     "quantize": (
         Vector(operation=VectorOp.COPY, to=VectorDestination.ACTIVATIONS, group_words=4, **PLAIN),
-        16 + 19,
+        16 + 18,
     ),
-    "reduce": (Reduce(operation=isa.ReduceOp.SUM_SQUARES, **PLAIN | {"d": 5}), 16 + 45),
+    "reduce": (Reduce(operation=isa.ReduceOp.SUM_SQUARES, **PLAIN | {"d": 5}), 16 + 42),
     "reduce_rows": (
         Reduce(operation=isa.ReduceOp.SUM, **PLAIN | {"d": 5, "count": 3}),
-        3 * 16 + 2 * 30 + 45,
+        3 * 16 + 2 * 30 + 42,
     ),
     "nothing": (Vector(**PLAIN | {"count": 0}), 1),
 }

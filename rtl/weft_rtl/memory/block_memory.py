@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memories in block RAM whose reads never meet a write to the same address.
+
+A synchronous read port of `amaranth.lib.memory` promises the old word when the address is written
+in the same cycle. Block RAM does not, so synthesis adds a copy of the write port in registers, an
+address comparison and a multiplexer over the whole word: for 512 words of 200 bits 220 LUT4 and 400
+flip-flops, and the multiplexer before the output register. A combinational port followed by a
+register, with the attribute ``no_rw_check``, becomes the bare block RAM.
+"""
+
+from amaranth import Module, Signal, Value, ValueLike
+from amaranth.hdl import ShapeLike
+from amaranth.lib.memory import Memory
+
+__all__ = ["block_memory", "block_read"]
+
+
+def block_memory(shape: ShapeLike, depth: int) -> Memory:
+    """A memory for `block_read`; what a read gives in the cycle in which the same address is
+    written must not matter (simulation: the old word)."""
+    return Memory(shape=shape, depth=depth, init=[], attrs={"ram_style": "block", "no_rw_check": 1})
+
+
+def block_read(
+    m: Module, memory: Memory, address: ValueLike, name: str, enable: ValueLike = 1
+) -> Value:
+    """The word at ``address`` two (enabled) cycles later: block RAM and its output register."""
+    port = memory.read_port(domain="comb")
+    word = Signal(memory.shape, name=f"{name}_word", reset_less=True)
+    output = Signal(memory.shape, name=name, reset_less=True)
+    m.d.comb += port.addr.eq(address)
+    with m.If(enable):
+        m.d.sync += [word.eq(port.data), output.eq(word)]
+    return output

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sample of the bit-exactness matrix; the whole of it is `make verify`."""
+
+from pathlib import Path
+
+import pytest
+
+from weft.compiler import CompiledModel, compile_model
+from weft.devices import find_preset, open_device
+from weft.lockstep import Lockstep, LockstepReport
+from weft.model import LoadedModel, load_model
+from weft.quantize import WeightFormat
+from weft.sampling import SamplingParams
+from weft_sim.memory_parameters import MemoryParameters
+
+STORIES260K = Path(__file__).parents[2] / "shared" / "models" / "stories260K" / "stories260K.bin"
+GREEDY = SamplingParams(temperature=0)
+SAMPLED = SamplingParams(temperature=0.8, top_p=0.95, seed=11)
+PROMPT = "Once upon a time there was a girl named Lily. She lived in a house with her dog."
+
+
+def compare(
+    model: LoadedModel,
+    preset: str,
+    weights: str,
+    params: SamplingParams,
+    *,
+    prompt: str,
+    tokens: int,
+    stall: float = 0.0,
+    chunks: tuple[int | None, ...] = (None,),
+) -> LockstepReport:
+    """Run the RTL beside the reference; every chunk size must give the same bits."""
+    config = find_preset(preset)
+    compiled: CompiledModel = compile_model(model.checkpoint, config, WeightFormat(weights))
+    size = compiled.memory.size
+    options = {"memory": MemoryParameters(stall=stall, seed=5)} if stall else {}
+    with (
+        open_device("rtl", config, memory_bytes=size, **options) as tested,
+        open_device("reference", config, memory_bytes=size) as reference,
+    ):
+        lockstep = Lockstep(compiled, tested, reference)
+        ids = model.tokenizer.encode(prompt)
+        reports = [lockstep.run(ids, params, max_tokens=tokens, chunk=c) for c in chunks]
+    assert all(report.tokens == tokens for report in reports)
+    return reports[-1]
+
+
+@pytest.mark.parametrize(
+    ("preset", "weights", "params", "stall"),
+    [
+        ("tiny", "w8", GREEDY, 0.0),
+        ("tiny", "w4", SAMPLED, 0.25),
+        ("default", "w8", SAMPLED, 0.25),
+        ("default", "w4", GREEDY, 0.0),
+    ],
+    ids=["tiny-w8", "tiny-w4-stalls", "default-w8-stalls", "default-w4"],
+)
+def test_shipped_model(preset: str, weights: str, params: SamplingParams, stall: float) -> None:
+    report = compare(
+        load_model(),
+        preset,
+        weights,
+        params,
+        prompt=PROMPT,
+        tokens=6,
+        stall=stall,
+        chunks=(None, 3),
+    )
+    assert report.kv_bytes > 0
+
+
+def test_context_of_several_kv_blocks() -> None:
+    report = compare(load_model(), "default", "w8", GREEDY, prompt=4 * PROMPT, tokens=3)
+    assert report.tokens == 3
+
+
+@pytest.mark.skipif(not STORIES260K.exists(), reason="the stories260K checkpoint is not there")
+@pytest.mark.parametrize("preset", ["tiny", "default"])
+def test_stories260k(preset: str) -> None:
+    model = load_model(STORIES260K)
+    compare(model, preset, "w8", GREEDY, prompt="Once upon a time", tokens=40, chunks=(None, 1))
