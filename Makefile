@@ -26,11 +26,12 @@ run: $(STAMPS)/run
 
 test: $(STAMPS)/test
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 verify: $(STAMPS)/test
-	mkdir -p build
-	$(BIN)/python -m pytest -n $(JOBS) --junit-xml=build/verify.xml
+	@mkdir -p build
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --junit-xml=build/verify.xml
+	$(BIN)/python bench/verify.py --jobs $(JOBS) --report build/verify-report.md
 
 lint: $(STAMPS)/test
 	$(BIN)/ruff check

@@ -67,11 +67,12 @@ def run_case(case: Case, n_prompts: int, n_tokens: int) -> Outcome:
     held_out = held_out_path(loaded)
     assert held_out is not None
     stories = read_held_out(held_out)[:n_prompts]
-    options = {"memory": MemoryParameters(stall=0.2, seed=7)} if case.stalls else {}
+    memory = MemoryParameters(stall=0.2, seed=7) if case.stalls else None
     total = dict.fromkeys(("tokens", "logits", "kv_bytes", "cycles"), 0)
+    number = 0
     try:
         with (
-            open_device("rtl", config, memory_bytes=size, **options) as tested,
+            open_device("rtl", config, memory_bytes=size, memory=memory) as tested,
             open_device("reference", config, memory_bytes=size) as reference,
         ):
             lockstep = Lockstep(compiled, tested, reference)

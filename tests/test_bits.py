@@ -34,9 +34,9 @@ def compare(
     config = find_preset(preset)
     compiled: CompiledModel = compile_model(model.checkpoint, config, WeightFormat(weights))
     size = compiled.memory.size
-    options = {"memory": MemoryParameters(stall=stall, seed=5)} if stall else {}
+    memory = MemoryParameters(stall=stall, seed=5) if stall else None
     with (
-        open_device("rtl", config, memory_bytes=size, **options) as tested,
+        open_device("rtl", config, memory_bytes=size, memory=memory) as tested,
         open_device("reference", config, memory_bytes=size) as reference,
     ):
         lockstep = Lockstep(compiled, tested, reference)

@@ -54,7 +54,7 @@ class Lockstep:
         self.tested.prefill(prompt_ids, store_logits=True, chunk=chunk)
         self.reference.prefill(prompt_ids, store_logits=True)
         sampler = Sampler(params)
-        n_logits = 0
+        n_logits = step = 0
         for step in range(max_tokens):
             logits = self._compare_step(f"step {step}")
             n_logits += logits.size

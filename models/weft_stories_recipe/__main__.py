@@ -49,7 +49,14 @@ def train(options: argparse.Namespace) -> None:
     }
     given = {name: value for name, value in fields.items() if value is not None}
     tokenizer = Tokenizer.from_file(str(options.folder / "tokenizer.json"))
-    run(options.folder, options.held_out, tokenizer, ModelShape(), TrainingOptions(**given))
+    run(
+        options.folder,
+        options.held_out,
+        options.checkpoint,
+        tokenizer,
+        ModelShape(),
+        TrainingOptions(**given),
+    )
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -109,6 +116,9 @@ def main() -> None:
     trainer.add_argument("--seed", type=int)
     trainer.add_argument("--steps", type=int)
     trainer.add_argument("--threads", type=int)
+    trainer.add_argument(
+        "--checkpoint", type=Path, default=Path("build") / "weft-stories.checkpoint"
+    )
     trainer.add_argument("--minutes", type=float, help="stop after this wall-clock time")
     trainer.set_defaults(run=train)
     commands.add_parser("evaluate", help=evaluate.__doc__).set_defaults(run=evaluate)

@@ -79,6 +79,7 @@ def export_model(model, tokenizer: Tokenizer, shape: ModelShape, folder: Path) -
     generation = {"bos_token_id": 0, "eos_token_id": 0, "do_sample": False, "max_length": 512}
     partial = folder / "model.safetensors.partial"
     save_file(tensors, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)  # safetensors creates the file for its owner alone
     partial.replace(folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")

@@ -43,6 +43,7 @@ class TrainingOptions:
     threads: int = 2
     wall_minutes: float = 90.0
     report_steps: int = 100
+    report_stories: int = 40
     checkpoint_steps: int = 400
     chunk_documents: int = 4096
     documents: DocumentOptions = dataclasses.field(default_factory=DocumentOptions)
@@ -61,28 +62,34 @@ def llama_config(shape: ModelShape) -> LlamaConfig:
     return LlamaConfig(**shape.config_fields())
 
 
-def batch_stream(options: TrainingOptions, tokenizer: Tokenizer) -> Iterator:
-    """Endless batches of ever new documents."""
-    seed = TRAINING_SEED
+def batch_stream(
+    options: TrainingOptions, tokenizer: Tokenizer, first_step: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless batches of ever new documents, from the batch of `first_step` on."""
+    steps_per_chunk = options.chunk_documents // options.batch_documents
+    chunk, skip = divmod(first_step, steps_per_chunk)
     while True:
+        seed = TRAINING_SEED + chunk * options.chunk_documents
         documents = make_documents(seed, options.chunk_documents, tokenizer, options.documents)
-        yield from make_batches(documents, options.batch_documents, random.Random(seed))
-        seed += options.chunk_documents
+        yield from make_batches(documents, options.batch_documents, random.Random(seed))[skip:]
+        chunk, skip = chunk + 1, 0
 
 
 def weighted_loss(
     model: LlamaForCausalLM, ids: np.ndarray, weights: np.ndarray
 ) -> tuple[torch.Tensor, float]:
-    """The weighted mean cross-entropy, and the plain one over what has a weight (for reports)."""
+    """The weighted mean cross-entropy, and the plain one over what has a weight (for reports).
+
+    Logits are computed only where there is a weight.
+    """
     tokens = torch.from_numpy(ids)
-    weight = torch.from_numpy(weights)[:, 1:].reshape(-1)
-    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
-    losses = torch.nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]).float(), tokens[:, 1:].reshape(-1), reduction="none"
-    )
-    with torch.no_grad():
-        plain = float(losses[weight > 0].mean())
-    return (losses * weight).sum() / weight.sum(), plain
+    weight = torch.from_numpy(weights)[:, 1:]
+    states = model.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
+    chosen = weight > 0
+    logits = model.lm_head(states[chosen])
+    losses = torch.nn.functional.cross_entropy(logits, tokens[:, 1:][chosen], reduction="none")
+    weight = weight[chosen]
+    return (losses * weight).sum() / weight.sum(), float(losses.detach().mean())
 
 
 def initialise(model: LlamaForCausalLM) -> None:
@@ -137,21 +144,55 @@ def logits_function(model: LlamaForCausalLM):
     return logits_of
 
 
+def report_held_out(model: LlamaForCausalLM, tokenizer: Tokenizer, records: list[dict]) -> None:
+    """Prints the score on some held-out stories; the weights are not chosen by it."""
+    model.eval()
+    result = score(logits_function(model), tokenizer, records)
+    model.train()
+    weak = " ".join(
+        f"{topic}={hit:.2f}" for topic, (hit, _) in result.by_topic.items() if hit < 0.95
+    )
+    print(
+        f"held-out ({result.stories} stories): perplexity {result.perplexity:.3f} "
+        f"exact match {result.exact_match:.3f} weak: {weak}",
+        flush=True,
+    )
+
+
 def train(
-    folder: Path, held_out: Path, tokenizer: Tokenizer, shape: ModelShape, options: TrainingOptions
+    folder: Path,
+    held_out: Path,
+    checkpoint: Path,
+    tokenizer: Tokenizer,
+    shape: ModelShape,
+    options: TrainingOptions,
 ) -> None:
-    """Trains and exports to `folder`, at every checkpoint and at the end."""
+    """Trains and exports to `folder`, at every checkpoint and at the end.
+
+    `checkpoint` is the file that holds the state of the run. Where it exists the run goes on from
+    there, otherwise it starts afresh; a run that completes removes it.
+    """
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     model = LlamaForCausalLM(llama_config(shape))
     initialise(model)
     optimizers = make_optimizers(model, options)
-    records = read_held_out(held_out)
+    first_step, minutes_before = 0, 0.0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(saved["model"])
+        for (optimizer, _), state in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        first_step, minutes_before = saved["step"], saved["minutes"]
+        print(f"goes on from step {first_step}", flush=True)
+    records = read_held_out(held_out)[: options.report_stories]
     print(f"{sum(each.numel() for each in model.parameters()):,} parameters", flush=True)
     begin = time.monotonic()
-    losses, seen = [], 0
-    for step, (ids, weights) in enumerate(batch_stream(options, tokenizer)):
-        minutes = (time.monotonic() - begin) / 60
+    losses: list[tuple[float, float]] = []
+    for step, (ids, weights) in enumerate(
+        batch_stream(options, tokenizer, first_step), start=first_step
+    ):
+        minutes = minutes_before + (time.monotonic() - begin) / 60
         if step >= options.steps or minutes >= options.wall_minutes:
             break
         for optimizer, factor in optimizers:
@@ -164,25 +205,28 @@ def train(
         for optimizer, _ in optimizers:
             optimizer.step()
         losses.append((loss.item(), plain))
-        seen += ids.size
         if (step + 1) % options.report_steps == 0:
             weighted, plain = np.mean(losses, axis=0)
             losses.clear()
             print(
-                f"step {step + 1} minutes {minutes:.1f} tokens {seen / 1e6:.2f}M "
-                f"loss {weighted:.4f} plain {plain:.4f} rate {options.rate(step):.2e}",
+                f"step {step + 1} minutes {minutes:.1f} loss {weighted:.4f} plain {plain:.4f} "
+                f"rate {options.rate(step):.2e}",
                 flush=True,
             )
         if (step + 1) % options.checkpoint_steps == 0:
-            model.eval()
-            result = score(logits_function(model), tokenizer, records[:40])
-            model.train()
-            weak = {topic: hit for topic, (hit, _) in result.by_topic.items() if hit < 0.95}
-            print(
-                f"held-out (40 stories): perplexity {result.perplexity:.3f} "
-                f"exact match {result.exact_match:.3f} weak {weak}",
-                flush=True,
-            )
+            report_held_out(model, tokenizer, records)
             export_model(model, tokenizer, shape, folder)
+            state = {
+                "model": model.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer, _ in optimizers],
+                "step": step + 1,
+                "minutes": minutes,
+            }
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            partial = checkpoint.with_suffix(".partial")
+            torch.save(state, partial)
+            partial.replace(checkpoint)
     export_model(model, tokenizer, shape, folder)
-    print(f"trained in {(time.monotonic() - begin) / 60:.1f} minutes", flush=True)
+    if step >= options.steps:
+        checkpoint.unlink(missing_ok=True)
+    print(f"trained in {minutes:.1f} minutes", flush=True)

@@ -54,7 +54,9 @@ def test_tensor_shapes(config, tensors):
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     queries = config["num_attention_heads"] * config["head_dim"]
     keys = config["num_key_value_heads"] * config["head_dim"]
-    expected = {"model.embed_tokens.weight": (config["vocab_size"], hidden)}
+    expected: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (config["vocab_size"], hidden)
+    }
     for index in range(config["num_hidden_layers"]):
         layer = f"model.layers.{index}"
         expected |= {

@@ -2,8 +2,9 @@
 """A small design with the ports and some registers of ``weft_top``, to test the simulated device.
 
 It copies SCALAR_3 beats from SCALAR_1 to SCALAR_2 in bursts of at most 16 beats, one after the
-other. With SCALAR_4 = 1 it only reads; with 2 it hangs. `bug` builds breaches of the AXI4 protocol
-in.
+other. With SCALAR_4 = 1 it only reads, one burst after the other; with 3 it reads whole bursts and
+issues each address as soon as the last is taken; with 2 it hangs. `bug` builds breaches of the AXI4
+protocol in.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class CopyEngine(wiring.Component):
 
         source, target, left = Signal(32), Signal(32), Signal(32)
         count = Signal(range(BURST_BEATS + 1))
+        addresses = Signal(32)
         sent = Signal(range(BURST_BEATS + 1))
         m.submodules.fifo = fifo = SyncFIFOBuffered(
             width=8 * self._beat_bytes, depth=2 * BURST_BEATS
@@ -104,6 +106,10 @@ class CopyEngine(wiring.Component):
                 with m.If(left == 0):
                     m.d.sync += [status.eq(Status.DONE), pending.eq(Interrupt.DONE)]
                     m.next = "IDLE"
+                with m.Elif(scalars[4] == 3):
+                    m.d.sync += [self.m_axi_araddr.eq(source), self.m_axi_arlen.eq(15)]
+                    m.d.sync += [self.m_axi_arvalid.eq(1), addresses.eq(left >> 4)]
+                    m.next = "READ ALL"
                 with m.Else():
                     m.d.sync += [count.eq(next_count), sent.eq(0)]
                     m.d.sync += [self.m_axi_araddr.eq(source), self.m_axi_arlen.eq(next_count - 1)]
@@ -124,6 +130,16 @@ class CopyEngine(wiring.Component):
                     m.next = "WRITE"
                     with m.If(read_only):
                         m.d.sync += [source.eq(source + (count << size)), left.eq(left - count)]
+                        m.next = "PLAN"
+            with m.State("READ ALL"):
+                m.d.comb += self.m_axi_rready.eq(1)
+                with m.If(self.m_axi_arvalid & self.m_axi_arready):
+                    m.d.sync += addresses.eq(addresses - 1)
+                    m.d.sync += self.m_axi_araddr.eq(self.m_axi_araddr + (16 << size))
+                    m.d.sync += self.m_axi_arvalid.eq(addresses != 1)
+                with m.If(self.m_axi_rvalid):
+                    m.d.sync += left.eq(left - 1)
+                    with m.If(left == 1):
                         m.next = "PLAN"
             with m.State("WRITE"):
                 with m.If(self.m_axi_awready):

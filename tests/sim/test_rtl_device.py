@@ -120,6 +120,38 @@ def test_latency_and_bandwidth(open_device: OpenDevice) -> None:
     )
 
 
+def test_outstanding_bursts_stream_back_to_back(open_device: OpenDevice) -> None:
+    def cycles(beats: int, **parameters: Any) -> int:
+        device = open_device(memory=MemoryParameters(**parameters))
+        set_up(device, beats, mode=3)
+        device.write_register(registers.scalar_offset(1), BASE)
+        device.start()
+        return device.wait(1_000_000)
+
+    few, many = 16 * 4, 16 * 100
+    for latency in (1, 50):
+        assert cycles(many, latency_cycles=latency) - cycles(few, latency_cycles=latency) == (
+            many - few
+        ), "a beat per cycle, whatever the latency"
+    slow = {"latency_cycles": 50, "bytes_per_cycle": 5}
+    extra = cycles(many, **slow) - cycles(few, **slow)
+    assert extra == pytest.approx((many - few) * 8 / 5, abs=2)
+    single = {"latency_cycles": 50, "outstanding_reads": 1}
+    extra = cycles(many, **single) - cycles(few, **single)
+    assert extra / (100 - 4) >= 50 + 15, "one burst at a time pays the latency each time"
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+@pytest.mark.parametrize("rate", [None, 1, 5.5, 12])
+def test_a_shared_bus_serves_reads_and_writes(
+    open_device: OpenDevice, rate: float | None, stall: float
+) -> None:
+    parameters = MemoryParameters(shared_bus=True, bytes_per_cycle=rate, stall=stall)
+    cycles = copy(open_device(memory=parameters), 200)
+    if rate is not None:
+        assert cycles >= 2 * 200 * 8 / rate
+
+
 def test_an_interrupt_ends_the_wait_and_the_next_run_works(open_device: OpenDevice) -> None:
     device = open_device()
     copy(device, 10)

@@ -37,6 +37,7 @@ class Space(Enum):
     VECTOR = "vector memory word"
     ACTIVATION = "activation block"
     ROW_SCALAR = "row scalar"
+    TOP_K = "top-k list"
     MEMORY = "memory beat"
     """only what programs write: bytes from the write window on, in units of a beat"""
 
@@ -82,6 +83,8 @@ def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]
             if i.to_vector_memory:
                 d = _grid(i.destination, rows, 1, i.n_tiles, i.destination_stride, 0)
                 on(Space.VECTOR, True, d)
+            if i.to_top_k or i.clear_top_k:
+                on(Space.TOP_K, True, np.zeros(1, np.int64))
         case Attend():
             q = _grid(step.address, rows, 1, i.k_blocks, i.activation_stride, 0)
             on(Space.ACTIVATION, False, q)
@@ -110,6 +113,7 @@ def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]
                     base = step.address + slot * i.slot_bytes + block * layout.block_bytes
                     memory(True, base, layout.block_bytes)
         case StoreTopK():
+            on(Space.TOP_K, False, np.zeros(1, np.int64))
             memory(True, step.address, 8 * config.top_k_entries)
         case StreamKV():
             layout = layouts.KVLayout(config, i.k_blocks)

@@ -7,6 +7,7 @@ loop is a hardware loop; its addresses are scalar registers that advance with it
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
 
 from weft.compiler.graph import Graph
 from weft.compiler.plan import MemoryPlan, OnChipPlan, WeightPart, blocks_of
@@ -144,7 +145,7 @@ class _Emitter:
         a: int,
         a_outer: int,
         d: int,
-        **operand_b: int,
+        **operand_b: Any,
     ) -> Iterable[Instruction]:
         """A VECTOR over rows of ``width`` values whose results are quantised, the last block
         filled with zeros where the width is no multiple of 32."""
@@ -235,11 +236,15 @@ class _Emitter:
         destination: str,
         *,
         residual: bool = False,
-        **more: int,
+        **more: Any,
     ) -> Instruction:
         n_tiles = sum(part.n_tiles)
         out = self.chip.vector[destination].base
-        init = {"init": InitMode.VECTOR_MEMORY, "initial": out, "initial_stride": n_tiles}
+        init: dict[str, Any] = {
+            "init": InitMode.VECTOR_MEMORY,
+            "initial": out,
+            "initial_stride": n_tiles,
+        }
         return Matmul(
             count_reg=Register.ROWS,
             address=self.chip.activations[source].base,
@@ -268,7 +273,7 @@ class _Emitter:
     def prologue(self) -> None:
         r, memory, vector = Register, self.memory, self.chip.vector
 
-        def set_scalar(destination: int, **fields: int) -> Instruction:
+        def set_scalar(destination: int, **fields: Any) -> Instruction:
             return Scalar(destination=destination, **fields)
 
         self.add(

@@ -61,6 +61,7 @@ class _Checker:
             Space.VECTOR: _History(config.vector_memory_words),
             Space.ACTIVATION: _History(config.activation_blocks),
             Space.ROW_SCALAR: _History(256),
+            Space.TOP_K: _History(1),
             Space.MEMORY: _History(-(-(write_limit - write_base) // config.beat_bytes)),
         }
         self.clocks = [np.zeros(N_ENGINES, np.int64) for _ in range(N_ENGINES)]

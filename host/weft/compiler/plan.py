@@ -7,6 +7,7 @@ only reads comes first and what it writes comes last, so that one window each pr
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from weft.compiler.graph import Graph, Kind, Linear
 from weft.errors import CompileError
@@ -318,6 +319,6 @@ def check(graph: Graph, chip: OnChipPlan, config: Configuration) -> None:
 
 def _check_disjoint(regions: list[tuple[str, Region]]) -> None:
     ordered = sorted(regions, key=lambda item: item[1].base)
-    for (first, a), (second, b) in zip(ordered, ordered[1:], strict=False):
+    for (first, a), (second, b) in pairwise(ordered):
         if a.end > b.base:
             raise CompileError(f"{first} and {second} overlap.")

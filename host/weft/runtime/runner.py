@@ -2,6 +2,7 @@
 """Runs a compiled model on a device: token ids in, logits or the likeliest tokens out."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,7 +12,7 @@ from weft.compiler import CompiledModel
 from weft.compiler.emit import Register
 from weft.errors import WeftError
 from weft_arch import registers
-from weft_arch.device import Device
+from weft_arch.device import Device, DeviceError
 from weft_arch.registers import Control
 
 __all__ = ["Counters", "ModelRunner", "TopK"]
@@ -100,12 +101,16 @@ class ModelRunner:
                 f"positions {position} to {position + rows - 1} are outside the context of "
                 f"{self.compiled.max_context}."
             )
-        ids = np.asarray(token_ids, "<u4")
-        if ids.size and int(ids.max()) >= self.compiled.model.vocab_size:
+        if not 0 <= sequence < self.compiled.max_sequences:
             raise WeftError(
-                f"token id {int(ids.max())} is outside the vocabulary of "
-                f"{self.compiled.model.vocab_size}."
+                f"sequence {sequence} is outside the {self.compiled.max_sequences} that the model "
+                "is compiled for."
             )
+        vocab_size = self.compiled.model.vocab_size
+        strange = next((t for t in token_ids if not 0 <= t < vocab_size), None)
+        if strange is not None:
+            raise WeftError(f"token id {strange} is outside the vocabulary of {vocab_size}.")
+        ids = np.asarray(token_ids, "<u4")
         self.device.write_memory(memory.regions["ids"].base, ids.view(np.uint8))
         logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
         self._set(Register.ROWS, rows)
@@ -113,9 +118,19 @@ class ModelRunner:
         self._set(Register.SEQUENCE, sequence * memory.sequence_kv_bytes)
         self._set(Register.HEAD, int(head))
         self._set(Register.LOGITS, logit_rows if store_logits else 0)
-        self.device.write_register(registers.offset("CONTROL"), Control.START)
-        self.device.wait(CYCLES_PER_CHUNK_LIMIT)
+        self._run()
         self._scalars[Register.POSITION] = position + rows
+
+    def _run(self) -> None:
+        """Run the program; after a fault or a hang the device is made ready for the next one."""
+        try:
+            self.device.write_register(registers.offset("CONTROL"), Control.START)
+            self.device.wait(CYCLES_PER_CHUNK_LIMIT)
+        except DeviceError:
+            self._scalars.clear()
+            with suppress(DeviceError):
+                self.device.reset()
+            raise
 
     def _set(self, register: Register, value: int) -> None:
         """Write a scalar register unless it holds the value already."""

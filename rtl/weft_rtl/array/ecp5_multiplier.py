@@ -6,11 +6,15 @@ multiplier of row adders. So the array holds black boxes, which are mapped to pr
 ``synth_ecp5``::
 
     text = verilog.convert(design, platform=Ecp5Target(hard_multipliers=128))
-    read_verilog: black_boxes(bits) + text;  synth_ecp5;  techmap -map: techmap(bits);  opt_clean
+    read_verilog <black_boxes(bits) + text>; hierarchy -top ...; proc; opt_clean -purge
+    synth_ecp5; techmap -map <techmap(bits)>; opt_clean
 
 Instantiating the primitives before synthesis does not work: abc9 fails on their string parameters.
+``opt_clean -purge`` removes the wires by which Amaranth names the elements of array ports: one
+called ``port[3]`` is taken for a bit of ``port`` by abc9, which then ends with an assertion.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from weft_rtl.array.multiplier import WEIGHT_BITS
@@ -123,9 +127,8 @@ def _rows(activation_bits: int) -> str:
     return "".join(text)
 
 
-def _lut(function: object) -> str:
+def _lut(function: Callable[[int, int, int, int], int]) -> str:
     """The INIT of a LUT4."""
-    assert callable(function)
     value = sum(function(i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3 & 1) << i for i in range(16))
     return f"16'h{value:04x}"
 

@@ -68,10 +68,10 @@ class Exponential(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        for lane in range(self._lanes):
-            if lane % 2 == 0:
-                m.submodules[f"table_{lane}"] = table = self._table()
-            self._lane(m, lane, table)
+        for first in range(0, self._lanes, 2):
+            m.submodules[f"table_{first}"] = table = self._table()
+            for lane in range(first, min(first + 2, self._lanes)):
+                self._lane(m, lane, table)
         return m
 
     def _table(self) -> Memory:

@@ -6,9 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_rtl.floating.formats import (
-    F24,
     FLOAT,
     MAX_MAGNITUDE,
+    fields,
     leading_zeros,
     pipeline,
     shift_right_sticky,
@@ -46,7 +46,7 @@ class FloatAdder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The pipeline."""
         m = Module()
-        a, b = F24(self.i_a), F24(self.i_b)
+        a, b = fields(self.i_a), fields(self.i_b)
 
         # 1: the operand of larger magnitude first; how far to shift the other
         swap = Signal()
@@ -120,7 +120,9 @@ class FloatAdder(wiring.Component):
             normalised.eq(total << zeros),
             # the exponent is exponent_3 - 1 - zeros
             rounded.eq(
-                Cat(Const(0, 15), exponent_3) + Cat(normalised[4:19], ~zeros, Const(31, 5)) + round_up
+                Cat(Const(0, 15), exponent_3)
+                + Cat(normalised[4:19], ~zeros, Const(31, 5))
+                + round_up
             ),
         ]
         is_zero = rounded[24] | ~rounded[15:].any() | ~total.any()

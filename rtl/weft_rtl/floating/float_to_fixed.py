@@ -5,7 +5,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from weft_rtl.floating.formats import BIAS, F24, FLOAT, shift_right_sticky
+from weft_rtl.floating.formats import BIAS, FLOAT, fields, shift_right_sticky
 
 __all__ = ["FloatToFixed"]
 
@@ -49,7 +49,7 @@ class FloatToFixed(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The pipeline."""
         m = Module()
-        i = F24(self.i)
+        i = fields(self.i)
         bits = self._width - 1  # of the magnitude
         window = max(bits, 16) + 1  # and a rounding bit below it
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bit patterns of floats, and the small combinational pieces that the float units share."""
 
+from typing import Any
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 
@@ -11,6 +13,7 @@ __all__ = [
     "FRACTION_BITS",
     "MAX_MAGNITUDE",
     "canonical",
+    "fields",
     "leading_zeros",
     "pipeline",
     "shift_right_sticky",
@@ -25,11 +28,16 @@ MAX_MAGNITUDE = 0x7F7FFF
 
 
 class F24(data.Struct):
-    """The fields of an F24 pattern; ``F24(pattern)`` views one."""
+    """The fields of an F24 pattern; `fields` views one."""
 
     fraction: 15
     exponent: 8
     sign: 1
+
+
+def fields(pattern: Value) -> Any:
+    """The pattern as an `F24`."""
+    return data.View(F24, pattern)
 
 
 def canonical(pattern: Value) -> Value:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """F24 multiplication."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from weft_rtl.floating.formats import BIAS, F24, FLOAT, MAX_MAGNITUDE
+from weft_rtl.floating.formats import BIAS, FLOAT, MAX_MAGNITUDE, fields
 
 __all__ = ["FloatMultiplier"]
 
@@ -55,7 +55,7 @@ class FloatMultiplier(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The pipeline."""
         m = Module()
-        a, b = F24(self.i_a), F24(self.i_b)
+        a, b = fields(self.i_a), fields(self.i_b)
         offset = self._constant_exponent - BIAS
 
         # 1: operands
@@ -90,9 +90,9 @@ class FloatMultiplier(wiring.Component):
         m.d.sync += [
             product.eq(significand_a * significand_b),
             exponent.eq(exponent_next[:8]),
-            zero.eq(zero_1 | (exponent_next < 0)),
+            zero.eq(zero_1 | exponent_next[11]),
             zero_unless_carry.eq(exponent_next == 0),
-            saturate.eq(exponent_next >= 255),
+            saturate.eq(~exponent_next[11] & (exponent_next[8:11].any() | exponent_next[:8].all())),
             saturate_if_carry.eq(exponent_next == 254),
             sign.eq(sign_1),
         ]
@@ -102,7 +102,7 @@ class FloatMultiplier(wiring.Component):
         high = product[31]
         kept = Signal(15)
         round_up = Signal()
-        rounded = Signal(16)
+        rounded = Signal(23)
         carry = Signal()
         m.d.comb += [
             kept.eq(Mux(high, product[16:31], product[15:30])),
@@ -113,12 +113,12 @@ class FloatMultiplier(wiring.Component):
                     product[14] & (product[15] | product[:14].any()),
                 )
             ),
-            rounded.eq(kept + round_up),
-            carry.eq(high | rounded[15]),
+            rounded.eq(Cat(kept, exponent) + Cat(Const(0, 15), high) + round_up),
+            carry.eq(rounded[15] ^ exponent[0]),
         ]
         is_zero = zero | (zero_unless_carry & ~carry)
         is_max = saturate | (saturate_if_carry & carry)
-        magnitude = Mux(is_max, MAX_MAGNITUDE, Cat(rounded[:15], (exponent + carry)[:8]))
+        magnitude = Mux(is_max, MAX_MAGNITUDE, rounded)
         result = Signal(FLOAT, reset_less=True)
         m.d.sync += result.eq(Mux(is_zero, 0, Cat(magnitude, sign)))
         m.d.comb += self.o.eq(result)

@@ -5,7 +5,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from weft_rtl.floating.formats import BIAS, F24, FLOAT, shift_right_sticky
+from weft_rtl.floating.formats import BIAS, FLOAT, fields, shift_right_sticky
 
 __all__ = ["Quantizer", "block_exponent"]
 
@@ -63,7 +63,7 @@ class Quantizer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The pipeline."""
         m = Module()
-        i = F24(self.i)
+        i = fields(self.i)
         bits = self._bits - 1  # of the magnitude
 
         # 1: how far to shift right from the largest value's place

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_arch import functions
-from weft_rtl.floating.formats import BIAS, F24, FLOAT, pipeline
+from weft_rtl.floating.formats import BIAS, FLOAT, fields, pipeline
 from weft_rtl.floating.piecewise import PiecewiseFunction
 
 __all__ = ["FloatReciprocal"]
@@ -50,7 +50,7 @@ class FloatReciprocal(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The pipeline."""
         m = Module()
-        i = F24(self.i)
+        i = fields(self.i)
         tables = (functions.RECIPROCAL, functions.RSQRT)
         m.submodules.table = table = PiecewiseFunction(tables if self._with_rsqrt else tables[:1])
         rsqrt = self.i_rsqrt if self._with_rsqrt else Const(0)

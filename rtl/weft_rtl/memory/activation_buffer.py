@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The on-chip memory of quantised activations that feeds the array."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In
@@ -28,7 +30,7 @@ class ActivationBuffer(wiring.Component):
         Writers; ``softmax_write`` comes first and is never held off.
     """
 
-    array_read: wiring.PureInterface
+    array_read: Any
     softmax_write: stream.Interface
     vector_write: stream.Interface
 

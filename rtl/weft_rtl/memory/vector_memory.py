@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The on-chip memory of F24 words that all engines share."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In
@@ -29,9 +31,9 @@ class VectorMemory(wiring.Component):
         Writers, by falling priority; ``compute_write`` is never held off.
     """
 
-    compute_read: wiring.PureInterface
-    vector_read: wiring.PureInterface
-    store_read: wiring.PureInterface
+    compute_read: Any
+    vector_read: Any
+    store_read: Any
     compute_write: stream.Interface
     vector_write: stream.Interface
     load_write: stream.Interface

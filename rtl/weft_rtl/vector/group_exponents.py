@@ -2,6 +2,7 @@
 """The exponents of groups of words that are to be quantised."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
@@ -10,7 +11,7 @@ from amaranth.utils import ceil_log2
 
 from weft_arch.blocks import KEY_BITS, KEY_MIN_EXPONENT, MIN_EXPONENT
 from weft_arch.config import Configuration
-from weft_rtl.floating.formats import F24
+from weft_rtl.floating.formats import fields
 from weft_rtl.floating.quantizer import block_exponent
 from weft_rtl.interfaces import float_word
 from weft_rtl.vector.job import VectorJob
@@ -51,7 +52,7 @@ class GroupExponents(wiring.Component):
     """
 
     i_start: Signal
-    i_job: data.View
+    i_job: Any
     i_valid: Signal
     i: data.View
     o: stream.Interface
@@ -73,7 +74,7 @@ class GroupExponents(wiring.Component):
         """Maximum over lanes, over words, then the queue."""
         m = Module()
         job = self.i_job
-        exponents = [F24(self.i[lane]).exponent for lane in range(self._config.lanes)]
+        exponents = [fields(self.i[lane]).exponent for lane in range(self._config.lanes)]
         part = min(4, len(exponents) // 2)
         partial = [
             Signal(8, name=f"partial_{k}", reset_less=True) for k in range(len(exponents) // part)

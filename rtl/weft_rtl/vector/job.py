@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the vector unit does for one instruction, as flags and operands that stay put meanwhile."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data
 
@@ -64,12 +66,12 @@ class VectorJob(data.Struct):
     fill: 1
 
 
-def decode_job(m: Module, config: Configuration, instruction: data.View) -> tuple[data.View, Value]:
+def decode_job(m: Module, config: Configuration, instruction: Any) -> tuple[Any, Value]:
     """The job of a resolved instruction, and whether its operands are out of range."""
     vector = arguments(isa.Vector, instruction.arguments)
     reduce = arguments(isa.Reduce, instruction.arguments)
     is_reduce = instruction.opcode == isa.Opcode.REDUCE
-    job = Signal(VectorJob, name="decoded_job")
+    job: Any = Signal(VectorJob, name="decoded_job")
     operation = vector.operation
     is_op = {op: ~is_reduce & (operation == op) for op in isa.VectorOp}
     is_add = is_op[isa.VectorOp.ADD] | is_op[isa.VectorOp.SUB]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arithmetic of the vector unit: in each lane one multiplier, one adder, one gate."""
 
+from typing import Any
+
 from amaranth import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -66,8 +68,8 @@ class VectorLanes(wiring.Component):
         The next reduction may be requested.
     """
 
-    i_job: data.View
-    i_tag: data.View
+    i_job: Any
+    i_tag: Any
     i_data: data.View
     i_row_scalar: Signal
     o_valid: Signal

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the operands of a job from vector memory."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -62,14 +64,14 @@ class OperandReader(wiring.Component):
     """
 
     i_start: Signal
-    i_decoded: data.View
-    i_job: data.View
+    i_decoded: Any
+    i_job: Any
     i_taken: Signal
     i_resume: Signal
     o_request: stream.Interface
     o_scalar_address: Signal
     o_scalar_read: Signal
-    o_tag: data.View
+    o_tag: Any
     o_active: Signal
     o_empty: Signal
     o_fault: Signal
@@ -192,7 +194,7 @@ class OperandReader(wiring.Component):
         with m.Elif(~begins & self.i_taken):
             m.d.sync += outstanding.eq(outstanding - 1)
 
-        tag = Signal(OperandTag, name="tag_0")
+        tag: Any = Signal(OperandTag, name="tag_0")
         m.d.comb += [
             tag.valid.eq(transfer),
             tag.operand.eq(operand),

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of a reduction: its function, and the row scalar it is written to."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.isa import ReducePost
@@ -37,8 +39,8 @@ class ReduceDestination(wiring.Component):
     """
 
     i_start: Signal
-    i_decoded: data.View
-    i_job: data.View
+    i_decoded: Any
+    i_job: Any
     i_total_valid: Signal
     i_total: Signal
     i_finish: Signal

@@ -2,6 +2,7 @@
 """Takes the results of the lanes to where they go, quantised if asked for."""
 
 from itertools import pairwise
+from typing import Any
 
 from amaranth import Cat, EnableInserter, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
@@ -61,8 +62,8 @@ class ResultBuffer(wiring.Component):
     """
 
     i_start: Signal
-    i_decoded: data.View
-    i_job: data.View
+    i_decoded: Any
+    i_job: Any
     i_valid: Signal
     i: data.View
     o_taken: Signal

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory of one F24 per row."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -28,7 +30,7 @@ class RowScalars(wiring.Component):
         Its data, which holds until the next.
     """
 
-    i_softmax: wiring.PureInterface
+    i_softmax: Any
     i_reduce: stream.Interface
     i_read: Signal
     i_address: Signal

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine of VECTOR and REDUCE."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -72,12 +74,12 @@ class VectorUnit(wiring.Component):
         Row scalars from the softmax unit.
     """
 
-    engine: wiring.PureInterface
-    read: wiring.PureInterface
+    engine: Any
+    read: Any
     o_write: stream.Interface
     o_activation_write: stream.Interface
     o_groups: stream.Interface
-    i_row_scalar: wiring.PureInterface
+    i_row_scalar: Any
 
     def __init__(self, config: Configuration, *, activate_cycles: int = 2) -> None:
         self._config = config
@@ -105,7 +107,7 @@ class VectorUnit(wiring.Component):
 
         # Control
         decoded, illegal = decode_job(m, config, engine.instruction.payload)
-        job = Signal(VectorJob)
+        job: Any = Signal(VectorJob)
         running = Signal()
         halted = Signal()
         start = Signal()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth import Module
@@ -25,6 +27,13 @@ from weft_sim.bench import Bench, Packer, StreamDriver, StreamMonitor, bench_tes
 SIZE = 1 << 17
 NUMBERS = SIZE - 8192
 """Where the tests keep row numbers."""
+
+CONFIGS = {
+    "tiny": preset("tiny"),
+    "default": preset("default"),
+    "wide": replace(preset("default"), array_cols=16, beat_bytes=16, max_burst_beats=8),
+    "narrow": replace(preset("tiny"), beat_bytes=4, max_burst_beats=2),
+}
 
 
 class LoadPath(wiring.Component):
@@ -305,10 +314,12 @@ async def refuses(bench: Bench) -> None:
     assert int(bench.dut.engine__busy.value) == 1
 
 
-@pytest.mark.parametrize("name", ["tiny", "default"])
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("name", "stall"),
+    [(n, s) for n in ("tiny", "default") for s in (0.0, 0.4)] + [("wide", 0.4), ("narrow", 0.4)],
+)
 def test_load_unit(name: str, stall: float) -> None:
-    config = preset(name)
+    config = CONFIGS[name]
     tests = "loads"
     if stall == 0.0:
         tests += ",converts_corners,keeps_its_rate,gathers_many_rows"

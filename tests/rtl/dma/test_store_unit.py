@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,13 @@ from weft_sim.axi_memory import AxiMemory
 from weft_sim.bench import Bench, Packer, Stalls, StreamDriver, bench_test, run_cocotb
 
 SIZE = 1 << 18
+
+CONFIGS = {
+    "tiny": preset("tiny"),
+    "default": preset("default"),
+    "wide": replace(preset("default"), array_cols=16, beat_bytes=16, max_burst_beats=8),
+    "narrow": replace(preset("tiny"), beat_bytes=4, max_burst_beats=2),
+}
 
 
 class StorePath(wiring.Component):
@@ -365,10 +373,12 @@ async def refuses(bench: Bench) -> None:
     assert not path.memory.writes
 
 
-@pytest.mark.parametrize("name", ["tiny", "default"])
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("name", "stall"),
+    [(n, s) for n in ("tiny", "default") for s in (0.0, 0.4)] + [("wide", 0.4), ("narrow", 0.4)],
+)
 def test_store_unit(name: str, stall: float) -> None:
-    config = preset(name)
+    config = CONFIGS[name]
     tests = "stores,stores_keys_and_values" + (",is_quick" if stall == 0.0 else "")
     run_cocotb(
         StorePath(config), __file__, tests=tests, parameters={"stall": stall, "config": config}

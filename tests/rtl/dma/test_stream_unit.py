@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth import Module, unsigned
@@ -24,6 +26,13 @@ from weft_sim.axi_memory import AxiMemory
 from weft_sim.bench import Bench, Packer, StreamDriver, StreamMonitor, bench_test, run_cocotb
 
 SIZE = 1 << 17
+
+CONFIGS = {
+    "tiny": preset("tiny"),
+    "default": preset("default"),
+    "wide": replace(preset("default"), array_cols=16, beat_bytes=16, max_burst_beats=8),
+    "narrow": replace(preset("tiny"), beat_bytes=4, max_burst_beats=2),
+}
 
 
 class StreamPath(wiring.Component):
@@ -235,10 +244,12 @@ async def refuses_no_k_blocks(bench: Bench) -> None:
     assert path.done_cycles == []
 
 
-@pytest.mark.parametrize("name", ["tiny", "default"])
-@pytest.mark.parametrize("stall", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("name", "stall"),
+    [(n, s) for n in ("tiny", "default") for s in (0.0, 0.4)] + [("wide", 0.4), ("narrow", 0.4)],
+)
 def test_stream_unit(name: str, stall: float) -> None:
-    config = preset(name)
+    config = CONFIGS[name]
     tests = "streams"
     if stall == 0.0:
         tests += ",keeps_the_bus_busy,waits_for_room,refuses_no_k_blocks"
