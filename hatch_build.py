@@ -12,7 +12,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ShippedModels(BuildHookInterface):
-    """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``."""
+    """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``, and beside it the
+    held-out texts that judge it."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before a wheel is made; `version` is standard or editable."""
@@ -20,3 +21,6 @@ class ShippedModels(BuildHookInterface):
             for weights in Path(self.root, "models").glob("*/model.safetensors"):
                 folder = weights.parent
                 build_data["force_include"][str(folder)] = f"weft/shipped/{folder.name}"
+                held_out = folder.with_name(f"{folder.name}-heldout.jsonl")
+                if held_out.is_file():
+                    build_data["force_include"][str(held_out)] = f"weft/shipped/{held_out.name}"

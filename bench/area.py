@@ -67,10 +67,12 @@ def synthesize(name: str, build: Path) -> dict[str, Counter[str]]:
     if missing:
         print(f"{missing} of the blocks are not in the design", file=sys.stderr)
 
+    log = build / f"{name}_yosys.log"
+    log.unlink(missing_ok=True)
     design = yosys.Design()
 
     def run(command: str) -> None:
-        yosys.run_pass(f"tee -q {command}", design)
+        yosys.run_pass(f"tee -q -a {log} {command}", design)
 
     run(f"read_verilog {source}")
     run(f"hierarchy -top {MODULE_NAME}")

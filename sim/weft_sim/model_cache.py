@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from weft_arch.device import DeviceError
+
 __all__ = ["ArtifactCache", "CacheError", "digest_of", "user_cache_dir"]
 
 _MANIFEST = "manifest.json"
@@ -30,7 +32,7 @@ _ABANDONED_BUILD_DAYS = 1
 _WORK_PREFIX = ".weft-work-"
 
 
-class CacheError(Exception):
+class CacheError(DeviceError):
     """The cache folder cannot be used. The message is a whole sentence for the user."""
 
 

@@ -133,6 +133,6 @@ def expected_run(
             }
         )
 
-    machine._run = {opcode: record for opcode in isa.Opcode}
+    machine._run = dict.fromkeys(isa.Opcode, record)
     machine.run(program)
     return seen, machine.state.scalars

@@ -109,7 +109,7 @@ def _flags(compiler: CxxCompiler, *, trace: bool) -> BuildFlags:
         fast=("-O3", *native, *_HIDDEN),
         slow=("-O0", *_HIDDEN),
         runtime=("-O2", *_HIDDEN),
-        link=("-shared", "-pthread"),
+        link=("-shared", "-pthread", "-Wl,--no-undefined"),
     )
 
 

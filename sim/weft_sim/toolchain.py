@@ -21,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft_arch.device import DeviceError
+
 __all__ = [
     "CxxCompiler",
     "Progress",
@@ -40,7 +42,7 @@ def silent(stage: str, fraction: float) -> None:
     """Report progress to nobody."""
 
 
-class ToolchainError(Exception):
+class ToolchainError(DeviceError):
     """A tool is missing or failed. The message is a whole sentence for the user."""
 
 

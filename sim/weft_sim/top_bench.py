@@ -73,7 +73,9 @@ class TopDevice:
         self.memory = Memory()
         dut = bench.dut
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-        self.axi: Any = AxiSlave(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, target=self.memory)
+        self.axi: Any = AxiSlave(
+            AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, target=self.memory
+        )
         for name, channel in (
             ("aw", self.axi.write_if.aw_channel),
             ("w", self.axi.write_if.w_channel),

@@ -12,13 +12,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from weft_sim.model_cache import ArtifactCache, digest_of
+from weft_sim.native_build import (
+    RuntimeLibrary,
+    compile_files,
+    headers_of,
+    run_tool,
+    runtime_includes,
+)
 from weft_sim.toolchain import (
     CxxCompiler,
     Progress,
@@ -102,7 +107,7 @@ class ModelBuild:
             tool.version,
             compiler.version,
             *sources,
-            *_headers(folders),
+            *headers_of(folders),
         )
 
 
@@ -131,7 +136,7 @@ def build_model(
     progress("verilate", 1.0)
 
     flags = build.flags
-    include = [f"-I{path}" for path in (generated, *_runtime_includes(tool), *build.includes)]
+    include = [f"-I{path}" for path in (generated, *runtime_includes(tool), *build.includes)]
     macros = _runtime_macros(sources)
     fast = [*_CXX, *flags.fast, *macros, *include]
     slow = [*_CXX, *flags.slow, *macros, *include]
@@ -148,7 +153,7 @@ def build_model(
 
     runtime_files = _listed(sources, "global")
     runtime_args = [*_CXX, *flags.runtime, *macros]
-    runtime = _Runtime(runtime_files, runtime_args, build.includes, tool, compiler, cache)
+    runtime = RuntimeLibrary(runtime_files, runtime_args, build.includes, tool, compiler, cache)
     total = len(units) + len(runtime.missing())
     done = 0
 
@@ -158,12 +163,14 @@ def build_model(
         progress(f"compile {done}/{total} files", done / total)
 
     progress(f"compile 0/{total} files", 0.0)
-    objects = _compile(compiler, units, generated, jobs or build_jobs(), count_one)
+    objects = compile_files(compiler, units, generated, jobs or build_jobs(), count_one)
     objects += runtime.objects(jobs or build_jobs(), count_one)
 
     progress("link", 0.0)
     output = work / build.output
-    _run([*compiler.command, *map(str, objects), "-o", str(output), *flags.link], "link the model")
+    run_tool(
+        [*compiler.command, *map(str, objects), "-o", str(output), *flags.link], "link the model"
+    )
     for path in sorted(generated.rglob("*")):
         path.unlink()
     generated.rmdir()
@@ -182,8 +189,11 @@ def _verilate(build: ModelBuild, work: Path, tool: VerilatorTool) -> dict:
     command = [str(tool.binary), "--cc", "--make", "json", "--prefix", PREFIX, "--Mdir", str(obj)]
     command += ["--top-module", build.top, *_QUIET, *build.flags.verilator]
     command += [str(control), str(source)]
-    _run(command, "verilate the design", env={**os.environ, "VERILATOR_ROOT": str(tool.root)})
-    return json.loads((obj / f"{PREFIX}.json").read_text())
+    run_tool(command, "verilate the design", env={**os.environ, "VERILATOR_ROOT": str(tool.root)})
+    try:
+        return json.loads((obj / f"{PREFIX}.json").read_text())
+    except (OSError, ValueError) as error:  # it does not notice a full disk
+        raise ToolchainError("Verilator did not finish writing its output.") from error
 
 
 def _unite(sources: Iterable[Path], into: Path) -> Path:
@@ -202,16 +212,8 @@ def _with_constants_driven(verilog: str) -> str:
     return _CONSTANT_ALWAYS.sub(r"always_comb\1", verilog)
 
 
-def _headers(folders: Iterable[Path]) -> list[bytes]:
-    return [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.h"))]
-
-
 def _listed(sources: dict, *groups: str) -> list[Path]:
     return [Path(path) for group in groups for path in sources["sources"].get(group, [])]
-
-
-def _runtime_includes(tool: VerilatorTool) -> tuple[Path, Path]:
-    return tool.include, tool.include / "vltstd"
 
 
 def _runtime_macros(sources: dict) -> list[str]:
@@ -226,76 +228,3 @@ def _runtime_macros(sources: dict) -> list[str]:
         "VM_TRACE_SAIF": options["trace_saif"],
     }
     return [f"-D{name}={int(value)}" for name, value in values.items()]
-
-
-class _Runtime:
-    """The objects of Verilator's run-time library, one cache entry per set of flags."""
-
-    def __init__(
-        self,
-        files: Sequence[Path],
-        args: Sequence[str],
-        includes: Sequence[Path],
-        tool: VerilatorTool,
-        compiler: CxxCompiler,
-        cache: ArtifactCache,
-    ) -> None:
-        self._files = files
-        self._args = [*args, *(f"-I{path}" for path in (*includes, *_runtime_includes(tool)))]
-        self._compiler = compiler
-        self._cache = cache
-        parts = [*args, tool.version, compiler.version, *(path.name for path in files)]
-        self._name = f"runtime-{digest_of(*parts, *_headers(includes))}"
-
-    def missing(self) -> Sequence[Path]:
-        """The files that are still to be compiled."""
-        return () if self._cache.get(self._name) is not None else self._files
-
-    def objects(self, jobs: int, count_one: Callable[[], None]) -> list[Path]:
-        """The object files, compiled now if the cache has none."""
-
-        def build(work: Path) -> None:
-            units = [(path, self._args) for path in self._files]
-            _compile(self._compiler, units, work, jobs, count_one)
-
-        return sorted(self._cache.get_or_build(self._name, build).glob("*.o"))
-
-
-def _compile(
-    compiler: CxxCompiler,
-    units: Iterable[tuple[Path, Sequence[str]]],
-    into: Path,
-    jobs: int,
-    count_one: Callable[[], None],
-) -> list[Path]:
-    def one(source: Path, args: Sequence[str], target: Path) -> Path:
-        command = [*compiler.command, *args, "-c", str(source), "-o", str(target)]
-        _run(command, f"compile {source.name}")
-        return target
-
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(one, src, args, into / f"{src.stem}.o") for src, args in units]
-        try:
-            objects = []
-            for future in futures:
-                objects.append(future.result())
-                count_one()
-            return objects
-        finally:
-            for future in futures:
-                future.cancel()
-
-
-def _run(command: list[str], purpose: str, env: dict[str, str] | None = None) -> None:
-    try:
-        run = subprocess.run(
-            command, env=env, capture_output=True, text=True, errors="replace", check=False
-        )
-    except OSError as error:
-        raise ToolchainError(f"Could not {purpose}: {command[0]}: {error.strerror}.") from error
-    if run.returncode == 0:
-        return
-    lines = (run.stderr + run.stdout).splitlines()
-    telling = [line for line in lines if "error" in line.lower() or "No space" in line] or lines
-    detail = "\n".join(telling[:12])
-    raise ToolchainError(f"Could not {purpose} (exit code {run.returncode}):\n{detail}")

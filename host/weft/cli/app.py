@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the commands together and turns errors into one line and exit code 2."""
 
+import os
 import sys
+from typing import NoReturn, cast
 
 import typer
 from rich.markup import escape
@@ -9,13 +11,13 @@ from rich.markup import escape
 from weft.cli import assembly, bench, evaluate, generate, info
 from weft.cli.console import errors
 from weft.errors import WeftError
+from weft_arch.device import DeviceError
 
 __all__ = ["main"]
 
 app = typer.Typer(
     name="weft",
     help="Transformer inference on an open accelerator.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -28,15 +30,27 @@ app.command("bench")(bench.bench)
 app.command("eval")(evaluate.evaluate)
 
 
+# The command line's own class of errors, which typer takes from click or from its own copy of it.
+UsageError = cast(type[typer.BadParameter], typer.BadParameter.__base__)
+
+
 def main() -> None:
     """Entry point of the `weft` command."""
     try:
-        app()
-    except WeftError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except UsageError as error:
+        _fail(error.format_message())
+    except (WeftError, DeviceError) as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("stopped")
         sys.exit(130)
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever reads the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _fail(sentence: str) -> NoReturn:
+    end = "" if sentence.endswith((".", "?", "!")) else "."
+    errors.print(f"[bold red]error:[/] {escape(sentence)}{end}", soft_wrap=True)
+    sys.exit(2)

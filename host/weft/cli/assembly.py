@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli.console import errors
+from weft.cli.console import errors, write_file
 from weft.cli.options import PresetName
 from weft.devices import find_preset
 from weft.errors import FileError, WeftError
@@ -29,8 +29,10 @@ def verilog(preset: PresetName = "default", output: Output = None) -> None:
     if output is None:
         typer.echo(text, nl=False)
     else:
-        _write(output, text.encode())
-        errors.print(f"{output}: {text.count(chr(10)):,} lines, preset {config.name}")
+        write_file(output, text.encode())
+        errors.print(
+            f"{output}: {text.count(chr(10)):,} lines, preset {config.name}", soft_wrap=True
+        )
 
 
 def asm(
@@ -44,7 +46,7 @@ def asm(
         image = write_image(config, assemble(_read(source).decode("utf-8", "replace")))
     except EncodingError as error:
         raise WeftError(f"{source}: {error}.") from None
-    _write(output, image)
+    write_file(output, image)
 
 
 def disasm(
@@ -61,7 +63,7 @@ def disasm(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        _write(output, text.encode())
+        write_file(output, text.encode())
 
 
 def _read(path: Path) -> bytes:
@@ -69,14 +71,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _write(path: Path, raw: bytes) -> None:
-    """Write all or nothing."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(raw)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise FileError(f"{path} cannot be written: {error.strerror}.") from error

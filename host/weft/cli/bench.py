@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from weft.benchmarks import BENCHMARKS, Result, run_benchmark
-from weft.cli.console import build_progress, errors, output
+from weft.cli.console import build_progress, errors, output, write_file
 
 __all__ = ["bench"]
 
@@ -36,8 +36,8 @@ def bench(
             results.append(run_benchmark(name, report))
     output.print(_table(results))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps([asdict(r) for r in results], indent=1) + "\n")
+        text = json.dumps([asdict(r) for r in results], indent=1)
+        write_file(json_file, f"{text}\n".encode())
 
 
 def _table(results: list[Result]) -> Table:

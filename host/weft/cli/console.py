@@ -1,16 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where text goes: results to standard output, everything else to standard error."""
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-__all__ = ["build_progress", "errors", "output"]
+from weft.errors import FileError
+
+__all__ = ["build_progress", "errors", "output", "write_file"]
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+def write_file(path: Path, raw: bytes) -> None:
+    """Write all of a file or leave it as it was; a `FileError` says why it cannot be."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if path.exists() and not path.is_file():  # a terminal, a pipe
+            path.write_bytes(raw)
+            return
+        partial = path.with_name(f"{path.name}.partial")
+        try:
+            partial.write_bytes(raw)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 @contextmanager
@@ -24,7 +46,7 @@ def build_progress() -> Iterator[Callable[[str, float], None]]:
         console=errors,
         transient=True,
     )
-    tasks: list = []
+    tasks: list[TaskID] = []
 
     def report(stage: str, fraction: float) -> None:
         if not tasks:

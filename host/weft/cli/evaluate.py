@@ -12,8 +12,8 @@ from rich.table import Table
 from weft.cli.console import build_progress, errors, output
 from weft.cli.options import DeviceName, ModelName, PresetName
 from weft.errors import EvaluationError, ModelError, shown
-from weft.model import load_model
-from weft.model.load import DEFAULT_MODEL, LoadedModel
+from weft.model import LoadedModel, held_out_path, load_model
+from weft.model.load import DEFAULT_MODEL
 from weft.quantize import WeightFormat
 from weft.scoring import Evaluation, Judged, read_texts
 
@@ -72,8 +72,8 @@ def _format(name: str) -> WeightFormat:
 
 
 def _held_out(loaded: LoadedModel) -> Path:
-    path = loaded.path.parent / f"{loaded.path.name}-heldout.jsonl"
-    if not path.is_file():
+    path = held_out_path(loaded)
+    if path is None:
         raise EvaluationError(f"{loaded.name} has no held-out texts of its own; give --texts.")
     return path
 

@@ -2,6 +2,7 @@
 """`weft generate`: complete prompts and say what it cost."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from weft.cli.console import build_progress, errors, output
 from weft.cli.options import DeviceName, ModelName, PresetName, Weights
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
-from weft.outputs import Metrics, RequestOutput
+from weft.outputs import Metrics, StreamedToken
 from weft.sampling_params import SamplingParams
 
 __all__ = ["generate"]
@@ -64,22 +65,21 @@ def generate(
             for finished in llm.generate(prompts, params):
                 typer.echo(json.dumps(finished.to_json()))
             return
-        for prompt in prompts:
-            finished = _show(llm, prompt, params)
-            errors.print(_summary(finished.metrics))
+        streams = [llm.stream(prompt, params) for prompt in prompts]  # all are checked first
+        for prompt, stream in zip(prompts, streams, strict=True):
+            errors.print(_summary(_show(prompt, stream)))
 
 
-def _show(llm: LLM, prompt: str, params: SamplingParams) -> RequestOutput:
+def _show(prompt: str, stream: Iterator[StreamedToken]) -> Metrics:
     """Print a completion as it comes."""
-    stream = llm.stream(prompt, params)
-    output.print(f"[dim]{escape(prompt)}[/]", end="")
+    output.print(f"[dim]{escape(prompt)}[/]", end="", soft_wrap=True)
     while True:
         item = next(stream)
         output.out(item.text, end="", highlight=False)
         output.file.flush()
         if item.output is not None:
             output.print()
-            return item.output
+            return item.output.metrics
 
 
 def _summary(m: Metrics) -> Table:

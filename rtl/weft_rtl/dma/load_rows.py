@@ -220,17 +220,14 @@ class LoadRows(wiring.Component):
                 with m.If(rows_left == 1):
                     m.next = "IDLE"
             with m.State("CHUNK"):
-                # The numbers left, counted from the beginning of the first one's beat.
-                reach = Signal(25)
-                beats = Signal(25)
-                m.d.comb += [
-                    reach.eq(rows_left + numbers_address[2:beat_bits]),
-                    beats.eq((reach + (1 << number_bits) - 1) >> number_bits),
-                ]
-                m.d.sync += [
-                    chunk_beats.eq(Mux(beats > self.CHUNK_BEATS, self.CHUNK_BEATS, beats)),
-                    place.eq(numbers_address[2:beat_bits]),
-                ]
+                # The numbers left, counted from the beginning of the first one's beat; of more
+                # than a chunk, the exact number does not matter.
+                chunk_bits = write_beat.shape().width + number_bits
+                first = numbers_address[2:beat_bits]
+                reach = rows_left[:chunk_bits] + first + ((1 << number_bits) - 1)
+                beats = reach >> number_bits
+                full = rows_left[chunk_bits:].any() | (beats > self.CHUNK_BEATS)
+                m.d.sync += [chunk_beats.eq(Mux(full, self.CHUNK_BEATS, beats)), place.eq(first)]
                 m.next = "NUMBERS"
             with m.State("NUMBERS"), m.If(free):
                 aligned = Cat(Const(0, beat_bits), numbers_address[beat_bits:])

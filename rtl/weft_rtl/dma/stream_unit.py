@@ -33,7 +33,7 @@ class StreamUnit(wiring.Component):
 
     ``done`` comes 2 cycles after an instruction's last beat arrived, when it is in the buffer.
     An instruction without tiles or positions is done when those before it are. A STREAM_KV with
-    ``k_blocks`` = 0 is a fault.
+    ``k_blocks`` = 0 is a fault. Area (default preset): 590 LUT4, 185 CCU2C, 570 flip-flops.
 
     Members
     -------

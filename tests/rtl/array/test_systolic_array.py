@@ -92,8 +92,6 @@ def _schedule(bench: Bench, config: Configuration, tiles: list[Tile]) -> None:
             start += bench.random.choice([0, 0, 0, 1, 5])
         else:
             start = earliest + cols
-        free = cols if index == 0 else 0
-        del free
         latest = start - 1
         tile.start = start
         tile.load = max(

@@ -18,6 +18,7 @@ from amaranth import Module, Shape, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
+
 from weft_arch import blocks, float24, functions
 from weft_rtl.floating.adder import FloatAdder
 from weft_rtl.floating.float_to_fixed import FloatToFixed
@@ -370,7 +371,8 @@ async def matches(bench: Bench) -> None:
         case = {name: int(columns(v)[row, lane]) for name, v in cases.items()}
         raise AssertionError(
             f"{len(wrong)} rows of {rows} differ; first: {case} gives "
-            f"{got[row] >> lane * width & mask:#x}, expected {wanted[row] >> lane * width & mask:#x}"
+            f"{got[row] >> lane * width & mask:#x}, "
+            f"expected {wanted[row] >> lane * width & mask:#x}"
         )
 
 
