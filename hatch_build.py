@@ -12,8 +12,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ShippedModels(BuildHookInterface):
-    """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``, and beside it the
-    held-out texts that judge it."""
+    """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``.
+
+    Beside it go the held-out texts that judge it.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before a wheel is made; `version` is standard or editable."""
