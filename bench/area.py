@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pyosys import libyosys as yosys  # pyright: ignore[reportAttributeAccessIssue]
+from pyosys import libyosys as yosys  # pyright: ignore
 
 from weft_arch.config import PRESETS, preset
 from weft_rtl.array.ecp5_multiplier import black_boxes, techmap
