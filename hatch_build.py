@@ -12,9 +12,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ShippedModels(BuildHookInterface):
-    """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``.
-
-    Beside it go the held-out texts that judge it.
+    """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``, and the texts
+    that judge it beside it.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

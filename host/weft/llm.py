@@ -53,6 +53,12 @@ class LLM:
         self.config = find_preset(preset)
         self.loaded = load_model(model, tokenizer=tokenizer)
         self.tokenizer = self.loaded.tokenizer
+        context = self.loaded.checkpoint.config.max_context
+        if max_model_len is not None and not 1 <= max_model_len <= context:
+            raise ModelError(
+                f"max_model_len is {max_model_len}, but must be between 1 and the {context} "
+                "positions of the model."
+            )
         self.compiled = compile_model(
             self.loaded.checkpoint, self.config, WeightFormat(weights), max_context=max_model_len
         )

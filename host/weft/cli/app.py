@@ -30,6 +30,8 @@ app.command("bench")(bench.bench)
 app.command("eval")(evaluate.evaluate)
 
 
+INTERRUPTED = 130
+"""The exit code that shells expect after an interrupt."""
 # The command line's own class of errors, which typer takes from click or from its own copy of it.
 UsageError = cast(type[typer.BadParameter], typer.BadParameter.__base__)
 
@@ -37,14 +39,17 @@ UsageError = cast(type[typer.BadParameter], typer.BadParameter.__base__)
 def main() -> None:
     """Entry point of the `weft` command."""
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        if code == INTERRUPTED:  # newer versions of typer catch it themselves
+            raise KeyboardInterrupt
+        sys.exit(code)
     except UsageError as error:
         _fail(error.format_message())
     except (WeftError, DeviceError) as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
         errors.print("stopped")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # whoever reads the output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

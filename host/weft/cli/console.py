@@ -57,4 +57,5 @@ def build_progress() -> Iterator[Callable[[str, float], None]]:
     try:
         yield report
     finally:
-        bars.stop()
+        if tasks:
+            bars.stop()

@@ -42,7 +42,9 @@ def info() -> None:
         models.add_row(name, f"{checkpoint.n_parameters:,}", *map(str, numbers))
     output.print(models, "")
     output.print("devices  ", ", ".join(device_names()), "\n", sep="")
-    tools = Table(title="versions", title_justify="left", box=None, show_header=False)
+    tools = Table(
+        title="versions", title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0)
+    )
     tools.add_row("python", platform.python_version())
     for tool in TOOLS:
         tools.add_row(tool, _version(tool))
