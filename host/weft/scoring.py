@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from weft.compiler import compile_model
 from weft.devices import find_preset, open_device
@@ -41,9 +41,12 @@ def read_texts(path: Path) -> list[HeldOutStory]:
         texts: object = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise FileError(f"{path} cannot be read as JSON: {error}.") from error
-    if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-        raise FileError(f"{path} must be a JSON list of texts, or a .jsonl of stories.")
-    return [HeldOutStory(text=text, questions=()) for text in texts]
+    stories: list[HeldOutStory] = []
+    for text in cast(list[object], texts) if isinstance(texts, list) else [None]:
+        if not isinstance(text, str):
+            raise FileError(f"{path} must be a JSON list of texts, or a .jsonl of stories.")
+        stories.append(HeldOutStory(text=text, questions=()))
+    return stories
 
 
 class Evaluation:

@@ -22,7 +22,7 @@ class Result:
     unit: str
     target: str
     cycles: int
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def read_counters(device: Device) -> dict[str, int]:

@@ -2,7 +2,7 @@
 """Where text goes: results to standard output, everything else to standard error."""
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,8 +36,9 @@ def write_file(path: Path, raw: bytes) -> None:
 
 
 @contextmanager
-def build_progress() -> Iterator[Callable[[str, float], None]]:
-    """A progress display that appears with the first report and vanishes at the end."""
+def build_progress() -> Generator[Callable[[str, float], None], None, None]:
+    """A progress display that appears with the first report and vanishes at the end; where there is
+    no terminal, a line for each kind of stage."""
     bars = Progress(
         TextColumn("{task.description:<24}"),
         BarColumn(),
@@ -46,13 +47,20 @@ def build_progress() -> Iterator[Callable[[str, float], None]]:
         console=errors,
         transient=True,
     )
-    tasks: list[TaskID] = []
+    tasks: dict[str, TaskID] = {}
+    stages: set[str] = set()
 
     def report(stage: str, fraction: float) -> None:
+        if not errors.is_terminal:
+            kind = stage.split()[0]  # of "compile 3/20 files" the first one
+            if kind not in stages:
+                errors.print(f"{stage} ...")
+            stages.add(kind)
+            return
         if not tasks:
             bars.start()
-            tasks.append(bars.add_task("building the accelerator", total=1.0))
-        bars.update(tasks[0], description=stage, completed=fraction)
+            tasks["build"] = bars.add_task(stage, total=1.0)
+        bars.update(tasks["build"], description=stage, completed=fraction)
 
     try:
         yield report

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each instruction reads and writes on the chip and in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -123,7 +124,9 @@ def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]
     return found
 
 
-def _vector(step: Step, v: Vector, config: Configuration, on) -> None:
+def _vector(
+    step: Step, v: Vector, config: Configuration, on: Callable[[Space, bool, Index], None]
+) -> None:
     rows = step.count
     on(Space.VECTOR, False, _grid(v.a, rows, v.inner, v.words, v.a_outer, v.a_inner))
     uses_b = v.operation not in (VectorOp.COPY, VectorOp.ACTIVATE)

@@ -98,10 +98,10 @@ class OnChipPlan:
     heads: Heads
     logit_rows: int
     """rows whose logits are computed: 1, or chunk_rows"""
-    vector: dict[str, Region] = field(default_factory=dict)
+    vector: dict[str, Region] = field(default_factory=dict[str, Region])
     """words: x, scratch, gain_a, gain_b, rope, keys_values, queries, attention, packed, gate_up,
     logits"""
-    activations: dict[str, Region] = field(default_factory=dict)
+    activations: dict[str, Region] = field(default_factory=dict[str, Region])
     """blocks: normed, queries, probabilities, attended, hidden"""
 
 

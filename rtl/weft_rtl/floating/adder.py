@@ -61,14 +61,14 @@ class FloatAdder(wiring.Component):
         fraction_large = Mux(swap, b.fraction, a.fraction)
         fraction_small = Mux(swap, a.fraction, b.fraction)
         exponent_large = Mux(swap, b.exponent, a.exponent)
-        exponent_small = Mux(swap, a.exponent, b.exponent)
+        a_there, b_there = a.exponent.any(), b.exponent.any()
         m.d.comb += [
             swap.eq(self.i_a[:23] < self.i_b[:23]),
             difference.eq(Mux(swap, b.exponent - a.exponent, a.exponent - b.exponent)),
         ]
         m.d.sync += [
-            large.eq(Cat(fraction_large, exponent_large.any())),
-            small_1.eq(Cat(fraction_small, exponent_small.any())),
+            large.eq(Cat(fraction_large, a_there | b_there)),
+            small_1.eq(Cat(fraction_small, a_there & b_there)),
             # 18 and more leave only a sticky bit
             distance.eq(Mux(difference[5:].any(), 31, difference[:5])),
             exponent_1.eq(exponent_large),

@@ -158,6 +158,8 @@ class VectorLanes(wiring.Component):
         x_swapped = job.rope & tag.operand[1]
         x_data = job.square & ~tree.scale
         x_factor = ~(job.pair | job.rope | job.activate | x_data)
+        a_scalar = Signal()
+        m.d.sync += a_scalar.eq(job.add_scalar | tree.a_offset_next)
         step = Signal()
         m.d.comb += step.eq(~job.reduce | tree.step)
 
@@ -200,8 +202,8 @@ class VectorLanes(wiring.Component):
                 m.d.sync += held[lane].eq(products[lane])
             choices = [
                 (job.two_products, held[lane]),
-                (job.add_scalar | tree.a_offset, addend),
-                (job.reduce & tree.a_oldest, delays[3] if phases == 8 else sums[lane]),
+                (a_scalar, addend),
+                (tree.a_oldest, delays[3] if phases == 8 else sums[lane]),
                 (tree.a_2, delays[1]),
             ]
             if phases > 2:
@@ -213,11 +215,7 @@ class VectorLanes(wiring.Component):
             ]
             m.d.comb += [
                 adder.i_a.eq(_choose(*choices)),
-                adder.i_b.eq(
-                    _choose(
-                        (~job.reduce | tree.b_product, products[lane]), (tree.b_sum, sums[lane])
-                    )
-                ),
+                adder.i_b.eq(_choose((tree.b_product, products[lane]), (tree.b_sum, sums[lane]))),
                 adder.i_subtract.eq(job.subtract & job.two_products),
                 sums[lane].eq(adder.o),
                 self.o[lane].eq(Mux(is_sum, sums[lane], products[lane])),

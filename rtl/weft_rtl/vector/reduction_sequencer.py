@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps the lanes' adders through a reduction."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,7 +23,7 @@ def tree_control(lanes: int) -> data.StructLayout:
             "a_2": 1,  # the sum of two steps ago
             "a_1": 1,  # the sum of one step ago
             "a_lanes": levels,  # bit k: the newest sum of the lane 2**k further on
-            "a_offset": 1,  # the offset
+            "a_offset_next": 1,  # the offset, in the next step
             "b_product": 1,  # adder operand b: the product
             "b_sum": 1,  # the newest sum
             "scale": 1,  # lane 0's multiplier takes the newest sum
@@ -54,7 +54,7 @@ class ReductionSequencer(wiring.Component):
     i_last : In(1)
         It is the reduction's last.
     o : Out(tree_control)
-        What to do; nothing but `step` matters when no operand is chosen.
+        What to do. Outside of reductions `b_product` is the only choice that is up.
     o_resume : Out(1)
         The next reduction's first word may be requested: its product may come from 6 cycles
         later on.
@@ -102,50 +102,64 @@ class ReductionSequencer(wiring.Component):
         first_round = Signal(init=1)
         ending = Signal()
         tree = Signal()
+        first_round_next, ending_next, tree_next = Signal(), Signal(), Signal()
         token = Signal(finish_at + 1)
         begin = Signal()
         move = Signal()
+        last_slot = Signal()
         bubble = slot[0] if phases < latency else 0
         m.d.comb += [
+            last_slot.eq(slot == round_steps - 1),
             move.eq(~tree & (self.i_word | bubble | ending)),
-            begin.eq(move & (slot == round_steps - 1) & (ending | (self.i_word & self.i_last))),
+            begin.eq(move & last_slot & ending_next),
+            ending_next.eq(ending | (self.i_word & self.i_last)),
+            first_round_next.eq((first_round & ~(move & last_slot)) | begin),
+            tree_next.eq((tree & ~token[total_at - 1]) | begin),
         ]
         with m.If(move):
             m.d.sync += slot.eq(slot + 1)
-            with m.If(slot == round_steps - 1):
-                m.d.sync += first_round.eq(0)
-            with m.If(self.i_word & self.i_last):
-                m.d.sync += ending.eq(1)
-        with m.If(begin):
-            m.d.sync += [tree.eq(1), ending.eq(0), first_round.eq(1)]
-        m.d.sync += token.eq(Cat(begin, token[:-1]))
-        with m.If(token[total_at - 1]):
-            m.d.sync += tree.eq(0)
+        m.d.sync += [
+            first_round.eq(first_round_next),
+            ending.eq(ending_next & ~begin),
+            tree.eq(tree_next),
+            token.eq(Cat(begin, token[:-1])),
+        ]
 
-        def at(steps: list[int], name: str) -> Signal:
-            """A register that is up in these steps."""
-            flag = Signal(name=name)
-            before = [token[step - 1] if step else begin for step in steps]
-            m.d.sync += flag.eq(Cat(before).any() if before else 0)
-            return flag
+        def before(steps: list[int]) -> Value:
+            """The next step is one of these."""
+            return Cat(token[step - 1] if step else begin for step in steps).any()
 
-        accumulate = ~tree
+        # Operand choices go to every bit of every lane, so they are registers.
+        lane_steps = [lanes_at + k * latency for k in range(levels)]
+        a_oldest, a_2, a_1, b_product, b_sum = (
+            Signal(name=name, init=init)
+            for name, init in (
+                ("a_oldest", 0),
+                ("a_2", 0),
+                ("a_1", 0),
+                ("b_product", 1),
+                ("b_sum", 0),
+            )
+        )
+        m.d.sync += [
+            a_oldest.eq((~tree_next & ~first_round_next) | before(oldest_steps)),
+            a_2.eq(before(two_steps)),
+            a_1.eq(before(one_steps)),
+            b_product.eq((~tree_next & ~(ending_next & ~begin)) | before([offset_at])),
+            b_sum.eq(before([*oldest_steps, *two_steps, *one_steps, *lane_steps])),
+        ]
         m.d.comb += [
             self.o.step.eq(move | tree),
-            self.o.a_oldest.eq(Mux(accumulate, ~first_round, at(oldest_steps, "tree_oldest"))),
-            self.o.a_2.eq(at(two_steps, "tree_2")),
-            self.o.a_1.eq(at(one_steps, "tree_1")),
-            self.o.a_offset.eq(token[offset_at]),
-            self.o.b_product.eq((accumulate & ~ending) | token[offset_at]),
+            self.o.a_oldest.eq(a_oldest),
+            self.o.a_2.eq(a_2),
+            self.o.a_1.eq(a_1),
+            self.o.a_offset_next.eq(before([offset_at])),
+            self.o.b_product.eq(b_product),
+            self.o.b_sum.eq(b_sum),
             self.o.scale.eq(token[sum_at]),
             self.o.total.eq(token[total_at]),
             self.o.finish.eq(token[finish_at]),
             self.o_resume.eq(token[sum_at + 1]),
+            *(self.o.a_lanes[k].eq(token[lane_steps[levels - 1 - k]]) for k in range(levels)),
         ]
-        lane_steps = [lanes_at + k * latency for k in range(levels)]
-        for k in range(levels):
-            m.d.comb += self.o.a_lanes[k].eq(token[lane_steps[levels - 1 - k]])
-        m.d.comb += self.o.b_sum.eq(
-            at([*oldest_steps, *two_steps, *one_steps, *lane_steps], "tree_sum")
-        )
         return m
