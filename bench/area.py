@@ -74,14 +74,14 @@ def synthesize(name: str, build: Path) -> dict[str, Counter[str]]:
     def run(command: str) -> None:
         yosys.run_pass(f"tee -q -a {log} {command}", design)
 
-    run(f"read_verilog {source}")
+    run(f"read_verilog -sv {source}")
     run(f"hierarchy -top {MODULE_NAME}")
     for module in kept:
         run("setattr -mod -set keep_hierarchy 1 \\" + module)
-    run(f"synth_ecp5 -top {MODULE_NAME} -run begin:map_luts")
+    run("flatten")
     # abc9 fails where a public and a private name differ in their first character only.
-    run("rename -enumerate -pattern weft_%_")
-    run(f"synth_ecp5 -top {MODULE_NAME} -run map_luts:")
+    run("rename -hide w:* c:*")
+    run(f"synth_ecp5 -top {MODULE_NAME}")
     run(f"techmap -map {mapping}")
     run("opt_clean")
     statistics = build / f"{name}_stat.json"

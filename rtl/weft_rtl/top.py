@@ -16,6 +16,7 @@ from weft_rtl.control.host_interface import HostInterface
 from weft_rtl.control.register_file import LITE_ADDRESS_BITS, STORED
 from weft_rtl.dma.axi import axi4_signature, axi_lite_signature, connect_flat, flat_members
 from weft_rtl.machine import Machine
+from weft_rtl.verilog_text import with_constants_driven
 
 __all__ = ["ECP5_HARD_MULTIPLIERS", "MODULE_NAME", "WeftTop", "generate_verilog"]
 
@@ -87,7 +88,7 @@ class WeftTop(wiring.Component):
 
 
 def generate_verilog(config: Configuration, *, target: str = "simulation") -> str:
-    """The accelerator as one Verilog text with the top module ``weft_top``.
+    """The accelerator as one SystemVerilog text with the top module ``weft_top``.
 
     The text depends on configuration, target and sources alone: it carries no paths or dates.
 
@@ -101,10 +102,11 @@ def generate_verilog(config: Configuration, *, target: str = "simulation") -> st
     targets = {"simulation": None, "ecp5": Ecp5Target(hard_multipliers)}
     if target not in targets:
         raise ValueError(f"unknown target {target!r}; there are {', '.join(targets)}")
-    return verilog.convert(
+    text = verilog.convert(
         WeftTop(config),
         name=MODULE_NAME,
         platform=targets[target],
         emit_src=False,
         strip_internal_attrs=True,
     )
+    return with_constants_driven(text)

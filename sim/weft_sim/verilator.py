@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from weft_rtl.verilog_text import with_constants_driven
 from weft_sim.model_cache import ArtifactCache, digest_of
 from weft_sim.native_build import (
     RuntimeLibrary,
@@ -40,7 +40,6 @@ PREFIX = "Vtop"
 
 # Amaranth's Verilog is correct by construction; width and style lints only hide real messages.
 _QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
-_CONSTANT_ALWAYS = re.compile(r"always @\*(\s+[^;=]+ = \d+'s?[hbdo][\da-fA-FxzXZ_]+;)")
 _BUILD_VERSION = 2  # part of every key: counts changes in this module that change its output
 _UNITE_BELOW_BYTES = 300_000  # of generated C++
 _CXX = ("-std=gnu++17", "-fPIC", "-faligned-new", "-w", "-DVERILATOR=1")
@@ -182,7 +181,7 @@ def build_model(
 
 def _verilate(build: ModelBuild, work: Path, tool: VerilatorTool) -> dict:
     source = work / "top.v"
-    source.write_text(_with_constants_driven(build.verilog))
+    source.write_text(with_constants_driven(build.verilog))
     control = work / "top.vlt"
     control.write_text(build.control)
     obj = work / "obj"
@@ -200,16 +199,6 @@ def _unite(sources: Iterable[Path], into: Path) -> Path:
     """One file that includes `sources`: for small models the headers are most of the work."""
     into.write_text("".join(f'#include "{path}"\n' for path in sources))
     return into
-
-
-def _with_constants_driven(verilog: str) -> str:
-    """Make Yosys's ``always @* x[7:4] = 4'h5;`` run, which waits for a change that never comes.
-
-    Yosys writes this for the constant part of a signal whose other parts are procedural. Verilator
-    (and any event-driven simulator) leaves that part at its initial value; ``always_comb`` runs
-    once at the start.
-    """
-    return _CONSTANT_ALWAYS.sub(r"always_comb\1", verilog)
 
 
 def _listed(sources: dict, *groups: str) -> list[Path]:

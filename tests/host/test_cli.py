@@ -108,6 +108,7 @@ def test_text_and_json_say_the_same(generate: Weft) -> None:
         (["--weights", "w3"], "weights are 'w3', but must be w8 or w4."),
         (["--preset", "big"], "unknown preset 'big'; there are tiny, default."),
         (["-d", "fpga"], "device 'fpga' is unknown; there are reference, rtl."),
+        (["--wave", "x.fst"], "--wave needs the device rtl; 'reference' has no signals."),
         (
             ["--max-model-len", "65"],
             "max_model_len is 65, but must be between 1 and the 64 positions of the model.",

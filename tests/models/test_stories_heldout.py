@@ -105,19 +105,22 @@ def test_perplexity_of_somebody_who_knows_nothing(records, tokenizer):
 
 def test_segments_tokenize_as_the_whole_document(tokenizer):
     """Training encodes segments on their own; a user encodes the whole text. Same tokens."""
-    options = DocumentOptions(easy_documents=20)
-    documents = make_documents(TRAINING_SEED, 40, tokenizer, options)
+    options = DocumentOptions(drill_documents=20, easy_documents=20)
+    documents = make_documents(TRAINING_SEED, 60, tokenizer, options)
     for index, (ids, weights) in enumerate(documents):
         segments = document_segments(TRAINING_SEED + index, options)
         text = "".join(part for part, _ in segments)
         assert tokenizer.encode(text).ids == ids.tolist()
-        assert ids[0] == ids[-1] == tokenizer.token_to_id(END_OF_TEXT)
+        assert ids[0] == tokenizer.token_to_id(END_OF_TEXT)
+        assert index >= 20 or not text.endswith(END_OF_TEXT)  # a drill has no end
+        assert text.endswith(END_OF_TEXT) == (ids[-1] == tokenizer.token_to_id(END_OF_TEXT))
         assert len(ids) == len(weights) <= 512
 
 
 def test_batches_hold_every_document_once(tokenizer):
     documents = make_documents(TRAINING_SEED, 37, tokenizer, DocumentOptions())
-    batches = make_batches(documents, 8, random.Random(0))
+    batches = make_batches(documents, 1000, random.Random(0))
     assert sum(len(ids) for ids, _ in batches) == len(documents)
+    assert all(ids.size <= 1000 for ids, _ in batches)
     total = sum(float(weights.sum()) for _, weights in batches)
     assert total == pytest.approx(sum(float(weights.sum()) for _, weights in documents))

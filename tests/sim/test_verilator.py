@@ -10,7 +10,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft_sim import verilator
+from weft_rtl.verilog_text import with_constants_driven
 from weft_sim.bench import Bench, bench_test, run_cocotb
 from weft_sim.model_cache import ArtifactCache
 from weft_sim.rtl_model import compile_design
@@ -51,7 +51,7 @@ def test_a_constant_part_of_a_signal_has_its_value() -> None:
 
 def test_the_constant_part_is_what_the_rewriting_is_for() -> None:
     text = "  always @*\n    o[15:8] = 8'h5a;\n  always @*\n    p = q;\n"
-    rewritten = verilator._with_constants_driven(text)
+    rewritten = with_constants_driven(text)
     assert rewritten == "  always_comb\n    o[15:8] = 8'h5a;\n  always @*\n    p = q;\n"
 
 

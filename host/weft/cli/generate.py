@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from weft.cli.console import build_progress, errors, output
 from weft.cli.options import DeviceName, ModelName, PresetName, Weights
+from weft.errors import WeftError, shown
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, StreamedToken
@@ -42,6 +44,10 @@ def generate(
     max_model_len: Annotated[
         int | None, typer.Option("--max-model-len", help="Positions of context.")
     ] = None,
+    wave: Annotated[
+        Path | None,
+        typer.Option("--wave", help="Write all signals to this FST file (rtl; slow and large)."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per prompt instead of text.")
     ] = False,
@@ -50,6 +56,9 @@ def generate(
     params = SamplingParams(
         temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_tokens=max_tokens
     )
+    if wave is not None and device != "rtl":
+        raise WeftError(f"--wave needs the device rtl; {shown(device)} has no signals.")
+    waves = {} if wave is None else {"trace": wave}
     with build_progress() as report:
         llm = LLM(
             model,
@@ -58,7 +67,7 @@ def generate(
             weights=weights,
             tokenizer=tokenizer,
             max_model_len=max_model_len,
-            device_options={"progress": report},
+            device_options={"progress": report, **waves},
         )
     with llm:
         if as_json:

@@ -4,12 +4,13 @@
 from typing import Any
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
 from weft_arch.config import Configuration
 from weft_rtl.interfaces import activation_block, activation_read_signature, activation_write
+from weft_rtl.memory.block_memory import block_memory, block_read
 
 __all__ = ["ActivationBuffer"]
 
@@ -50,25 +51,26 @@ class ActivationBuffer(wiring.Component):
         m = Module()
         config = self._config
         size = activation_block(config).size
-        m.submodules.memory = ram = memory.Memory(
-            shape=size, depth=config.activation_blocks, init=[], attrs={"ram_style": "block"}
-        )
+        m.submodules.memory = ram = block_memory(size, config.activation_blocks)
         depth_bits = ceil_log2(config.activation_blocks)
 
-        read_port = ram.read_port()
         read = self.array_read
-        data_register = Signal(size, name="read_data", reset_less=True)
         fetching = Signal()
         arrived = Signal()
         m.d.sync += [fetching.eq(read.request), arrived.eq(fetching)]
         m.d.comb += [
-            read_port.addr.eq(read.address[:depth_bits]),
-            read_port.en.eq(read.request),
             read.valid.eq(arrived),
-            read.data.as_value().eq(data_register),
+            read.data.as_value().eq(
+                block_read(
+                    m,
+                    ram,
+                    read.address[:depth_bits],
+                    "read_data",
+                    enable=read.request,
+                    output_enable=fetching,
+                )
+            ),
         ]
-        with m.If(fetching):
-            m.d.sync += data_register.eq(read_port.data)
 
         write_port = ram.write_port()
         first, second = self.softmax_write, self.vector_write

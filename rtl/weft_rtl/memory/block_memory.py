@@ -22,13 +22,23 @@ def block_memory(shape: ShapeLike, depth: int) -> Memory:
 
 
 def block_read(
-    m: Module, memory: Memory, address: ValueLike, name: str, enable: ValueLike = 1
+    m: Module,
+    memory: Memory,
+    address: ValueLike,
+    name: str,
+    enable: ValueLike = 1,
+    output_enable: ValueLike | None = None,
 ) -> Value:
-    """The word at ``address`` two (enabled) cycles later: block RAM and its output register."""
+    """The word at ``address`` two (enabled) cycles later: block RAM and its output register.
+
+    ``enable`` is for both, unless the output register has its own ``output_enable``.
+    """
     port = memory.read_port(domain="comb")
     word = Signal(memory.shape, name=f"{name}_word", reset_less=True)
     output = Signal(memory.shape, name=name, reset_less=True)
     m.d.comb += port.addr.eq(address)
     with m.If(enable):
-        m.d.sync += [word.eq(port.data), output.eq(word)]
+        m.d.sync += word.eq(port.data)
+    with m.If(enable if output_enable is None else output_enable):
+        m.d.sync += output.eq(word)
     return output

@@ -3,13 +3,14 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
 from weft_arch.config import Configuration
 from weft_rtl.interfaces import float_word, vector_read_signature, vector_write
+from weft_rtl.memory.block_memory import block_memory, block_read
 
 __all__ = ["VectorMemory"]
 
@@ -58,36 +59,34 @@ class VectorMemory(wiring.Component):
         m = Module()
         config = self._config
         word = float_word(config)
-        m.submodules.memory = ram = memory.Memory(
-            shape=word.size, depth=config.vector_memory_words, init=[], attrs={"ram_style": "block"}
-        )
+        m.submodules.memory = ram = block_memory(word.size, config.vector_memory_words)
         depth_bits = ceil_log2(config.vector_memory_words)
 
         # Reads
-        read_port = ram.read_port()
-        data_register = Signal(word.size, name="read_data", reset_less=True)
-        address = self.store_read.request.payload
-        taken = 0
         readers = (self.compute_read, self.vector_read, self.store_read)
+        address = self.store_read.request.payload
+        for reader in (self.vector_read, self.compute_read):
+            address = Mux(reader.request.valid, reader.request.payload, address)
+        taken = Signal(name="read_taken")
+        fetched = Signal()
+        read_data = block_read(
+            m, ram, address[:depth_bits], "read_data", enable=taken, output_enable=fetched
+        )
+        m.d.comb += taken.eq(Cat(reader.request.valid for reader in readers).any())
+        m.d.sync += fetched.eq(taken)
+        held_off = 0
         for name, reader in zip(("compute", "vector", "store"), readers, strict=True):
             granted = Signal(name=f"{name}_granted")
             fetching = Signal(name=f"{name}_fetching")
             arrived = Signal(name=f"{name}_arrived")
             m.d.comb += [
-                reader.request.ready.eq(~taken),
-                granted.eq(reader.request.valid & ~taken),
+                reader.request.ready.eq(~held_off),
+                granted.eq(reader.request.valid & ~held_off),
                 reader.valid.eq(arrived),
-                reader.data.as_value().eq(data_register),
+                reader.data.as_value().eq(read_data),
             ]
             m.d.sync += [fetching.eq(granted), arrived.eq(fetching)]
-            taken = taken | reader.request.valid
-        for reader in (self.vector_read, self.compute_read):
-            address = Mux(reader.request.valid, reader.request.payload, address)
-        fetched = Signal()
-        m.d.sync += fetched.eq(taken)
-        m.d.comb += [read_port.addr.eq(address[:depth_bits]), read_port.en.eq(taken)]
-        with m.If(fetched):
-            m.d.sync += data_register.eq(read_port.data)
+            held_off = held_off | reader.request.valid
 
         # Writes
         write_port = ram.write_port()
