@@ -7,6 +7,7 @@ import random
 import numpy as np
 from tokenizers import Tokenizer
 
+from .drill import drill_segments
 from .story import END_OF_TEXT, TRAINING_SEED, choose_questions, make_story
 
 
@@ -21,23 +22,28 @@ class DocumentOptions:
     track; with equal weights their gradient drowns in the noise of the stories.
 
     `unfinished` is the share of the documents with questions whose story breaks off at a random
-    event; they ask about states in the middle of a story, and the short ones are easy. The first
-    `easy_documents` of a training run are all of that kind and break off after 0 to 2 events.
+    event; they ask about states in the middle of a story, and the short ones are easy. A training
+    run begins with `drill_documents` drills, then come `easy_documents` that break off after 0 to 2
+    events. `drills` is the share of drills after that.
     """
 
     questions: int = 12
     story_only: float = 0.15
     answer_weight: float = 12.0
     unfinished: float = 0.5
+    drills: float = 0.1
+    drill_documents: int = 20480
     easy_documents: int = 8192
 
 
 def document_segments(seed: int, options: DocumentOptions) -> list[tuple[str, float]]:
     """The document of a seed as (text, weight) segments; their texts joined are the document."""
     rng = random.Random(f"document {seed}")
-    easy = seed - TRAINING_SEED < options.easy_documents
+    number = seed - TRAINING_SEED
+    if number < options.drill_documents or rng.random() < options.drills:
+        return drill_segments(rng)
     story = make_story(seed)
-    if easy:
+    if number < options.drill_documents + options.easy_documents:
         story = make_story(seed, rng.randint(0, 2))
     elif rng.random() < options.story_only:
         return [(story.text, 1.0), (END_OF_TEXT, 1.0)]
@@ -71,18 +77,24 @@ def make_documents(
 
 
 def make_batches(
-    documents: list[tuple[np.ndarray, np.ndarray]], batch_documents: int, rng: random.Random
+    documents: list[tuple[np.ndarray, np.ndarray]], batch_tokens: int, rng: random.Random
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Batches (ids, weights) of equal width. Documents of like length share a batch; padding at
-    the right end has weight 0 and, attention being causal, no influence."""
-    order = sorted(range(len(documents)), key=lambda index: len(documents[index][0]))
+    """Batches (ids, weights) of equal width, `batch_tokens` at most (but one document at least).
+
+    Documents of like length share a batch; padding at the right end has weight 0 and, attention
+    being causal, no influence.
+    """
+    groups: list[list[tuple[np.ndarray, np.ndarray]]] = [[]]
+    for document in sorted(documents, key=lambda document: len(document[0])):
+        if groups[-1] and (len(groups[-1]) + 1) * len(document[0]) > batch_tokens:
+            groups.append([])
+        groups[-1].append(document)
     batches = []
-    for begin in range(0, len(order), batch_documents):
-        chosen = [documents[index] for index in order[begin : begin + batch_documents]]
-        width = max(len(ids) for ids, _ in chosen)
-        ids = np.zeros((len(chosen), width), np.int64)
-        weights = np.zeros((len(chosen), width), np.float32)
-        for row, (document, weight) in enumerate(chosen):
+    for group in groups:
+        width = len(group[-1][0])
+        ids = np.zeros((len(group), width), np.int64)
+        weights = np.zeros((len(group), width), np.float32)
+        for row, (document, weight) in enumerate(group):
             ids[row, : len(document)] = document
             weights[row, : len(weight)] = weight
         batches.append((ids, weights))

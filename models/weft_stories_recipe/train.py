@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the model. Needs PyTorch and transformers (the extra `train`).
 
-Every document is new: training walks through the seeds once and never repeats one. The run is a
-pure function of `TrainingOptions` on one machine and thread count.
+Every document is new: training walks through the seeds once and never repeats one. Documents, their
+order and the first weights follow from `TrainingOptions`; the sums of floats that threads share do
+not, bit by bit, so two runs agree in what they reach and not in their weights.
 """
 
 import dataclasses
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from .documents import DocumentOptions, make_batches, make_documents
 from .export import ModelShape, export_model
 from .heldout import read_held_out, score
+from .initialise import initialise
 from .story import TRAINING_SEED
 
 
@@ -27,14 +32,13 @@ from .story import TRAINING_SEED
 class TrainingOptions:
     """How the model is trained.
 
-    `wall_minutes` is a guard: a run that reaches it is stopped and exports what it has. A run that
-    does not reach it depends on the seed alone.
+    `wall_minutes` is a guard: a run that reaches it is stopped and exports what it has.
     """
 
     seed: int = 1
-    steps: int = 5000
-    warmup_steps: int = 300
-    batch_documents: int = 8
+    steps: int = 3600
+    warmup_steps: int = 150
+    batch_tokens: int = 4096
     peak_rate: float = 3.0e-3
     final_share: float = 0.02
     muon_factor: float = 2.0
@@ -44,7 +48,7 @@ class TrainingOptions:
     wall_minutes: float = 90.0
     report_steps: int = 100
     report_stories: int = 40
-    checkpoint_steps: int = 400
+    checkpoint_steps: int = 500
     chunk_documents: int = 4096
     documents: DocumentOptions = dataclasses.field(default_factory=DocumentOptions)
 
@@ -66,51 +70,33 @@ def batch_stream(
     options: TrainingOptions, tokenizer: Tokenizer, first_step: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Endless batches of ever new documents, from the batch of `first_step` on."""
-    steps_per_chunk = options.chunk_documents // options.batch_documents
-    chunk, skip = divmod(first_step, steps_per_chunk)
-    while True:
-        seed = TRAINING_SEED + chunk * options.chunk_documents
-        documents = make_documents(seed, options.chunk_documents, tokenizer, options.documents)
-        yield from make_batches(documents, options.batch_documents, random.Random(seed))[skip:]
-        chunk, skip = chunk + 1, 0
+    seed, skip, count = TRAINING_SEED, first_step, options.chunk_documents
+    # Another process writes the next documents while these are trained on.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        coming = pool.submit(make_documents, seed, count, tokenizer, options.documents)
+        while True:
+            batches = make_batches(coming.result(), options.batch_tokens, random.Random(seed))
+            seed += count
+            coming = pool.submit(make_documents, seed, count, tokenizer, options.documents)
+            yield from batches[skip:]
+            skip = max(0, skip - len(batches))
 
 
 def weighted_loss(
-    model: LlamaForCausalLM, ids: np.ndarray, weights: np.ndarray
+    model: LlamaForCausalLM, backbone: Callable[..., Any], ids: np.ndarray, weights: np.ndarray
 ) -> tuple[torch.Tensor, float]:
     """The weighted mean cross-entropy, and the plain one over what has a weight (for reports).
 
-    Logits are computed only where there is a weight.
+    `backbone` is the model without its head. Logits are computed only where there is a weight.
     """
     tokens = torch.from_numpy(ids)
     weight = torch.from_numpy(weights)[:, 1:]
-    states = model.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
+    states = backbone(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
     chosen = weight > 0
     logits = model.lm_head(states[chosen])
     losses = torch.nn.functional.cross_entropy(logits, tokens[:, 1:][chosen], reduction="none")
     weight = weight[chosen]
     return (losses * weight).sum() / weight.sum(), float(losses.detach().mean())
-
-
-def initialise(model: LlamaForCausalLM) -> None:
-    """Draws the weights afresh, with a spread of 1/sqrt(inputs).
-
-    The usual 0.02 is for wide models; at this width attention would start so flat that the heads
-    which copy from the story take several times as long to form. What writes to the residual
-    stream is scaled down with the depth, as in GPT-2.
-    """
-    depth = 2 * model.config.num_hidden_layers
-    with torch.no_grad():
-        for name, matrix in model.named_parameters():
-            if matrix.dim() < 2:
-                continue
-            if "embed_tokens" in name:
-                matrix.normal_(0.0, 0.05)
-                continue
-            spread = matrix.shape[1] ** -0.5
-            if "o_proj" in name or "down_proj" in name:
-                spread *= depth**-0.5
-            matrix.normal_(0.0, spread)
 
 
 def make_optimizers(
@@ -185,6 +171,7 @@ def train(
             optimizer.load_state_dict(state)
         first_step, minutes_before = saved["step"], saved["minutes"]
         print(f"goes on from step {first_step}", flush=True)
+    backbone = torch.compile(model.model, dynamic=True)
     records = read_held_out(held_out)[: options.report_stories]
     print(f"{sum(each.numel() for each in model.parameters()):,} parameters", flush=True)
     begin = time.monotonic()
@@ -198,7 +185,7 @@ def train(
         for optimizer, factor in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = options.rate(step) * factor
-        loss, plain = weighted_loss(model, ids, weights)
+        loss, plain = weighted_loss(model, backbone, ids, weights)
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
