@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyosys import libyosys as yosys  # pyright: ignore
@@ -53,6 +56,20 @@ BLOCKS = (
 """Modules, below the top, that get a row of their own; a row counts what is in no row below it."""
 
 
+@contextmanager
+def standard_output_to(path: Path) -> Generator[None, None, None]:
+    """What Yosys prints goes to a file, that of Python and native code alike."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 1)
+            os.close(saved)
+
+
 def synthesize(name: str, build: Path) -> dict[str, Counter[str]]:
     """Cells of each block."""
     config = preset(name)
@@ -67,25 +84,23 @@ def synthesize(name: str, build: Path) -> dict[str, Counter[str]]:
     if missing:
         print(f"{missing} of the blocks are not in the design", file=sys.stderr)
 
-    log = build / f"{name}_yosys.log"
-    log.unlink(missing_ok=True)
-    design = yosys.Design()
-
-    def run(command: str) -> None:
-        yosys.run_pass(f"tee -q -a {log} {command}", design)
-
-    run(f"read_verilog -sv {source}")
-    run(f"hierarchy -top {MODULE_NAME}")
-    for module in kept:
-        run("setattr -mod -set keep_hierarchy 1 \\" + module)
-    run("flatten")
-    # abc9 fails where a public and a private name differ in their first character only.
-    run("rename -hide w:* c:*")
-    run(f"synth_ecp5 -top {MODULE_NAME}")
-    run(f"techmap -map {mapping}")
-    run("opt_clean")
     statistics = build / f"{name}_stat.json"
-    run(f"-o {statistics} stat -json")
+    commands = [
+        f"read_verilog -sv {source}",
+        f"hierarchy -top {MODULE_NAME}",
+        *(f"setattr -mod -set keep_hierarchy 1 \\{module}" for module in kept),
+        "flatten",
+        # abc9 fails where a public and a private name differ in their first character only.
+        "rename -hide w:* c:*",
+        f"synth_ecp5 -top {MODULE_NAME}",
+        f"techmap -map {mapping}",
+        "opt_clean",
+        f"tee -o {statistics} stat -json",
+    ]
+    design = yosys.Design()
+    with standard_output_to(build / f"{name}_yosys.log"):
+        for command in commands:
+            yosys.run_pass(command, design)
     found = json.loads(statistics.read_text())["modules"]
     cells: dict[str, Counter[str]] = {}
     for module, entry in found.items():

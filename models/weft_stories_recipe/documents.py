@@ -32,7 +32,7 @@ class DocumentOptions:
     answer_weight: float = 12.0
     unfinished: float = 0.5
     drills: float = 0.1
-    drill_documents: int = 20480
+    drill_documents: int = 40960
     easy_documents: int = 8192
 
 

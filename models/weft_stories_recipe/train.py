@@ -36,7 +36,7 @@ class TrainingOptions:
     """
 
     seed: int = 1
-    steps: int = 3600
+    steps: int = 4200
     warmup_steps: int = 150
     batch_tokens: int = 4096
     peak_rate: float = 3.0e-3
