@@ -30,7 +30,7 @@ def test_a_story_and_a_refusal(make_folder: Callable[..., Path]) -> None:
 
 
 def test_an_interrupt_ends_it_quietly(make_folder: Callable[..., Path]) -> None:
-    model = make_folder({"max_position_embeddings": 4096})
+    model = make_folder({"max_position_embeddings": 4096, "eos_token_id": None})  # it never ends
     options = ["-d", "reference", "-n", "4000", "--temperature", "1", "--seed", "1"]
     with subprocess.Popen(
         [COMMAND, "generate", "Tom", "-m", model, *options],

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from weft.benchmarks import decode, gemm, speed
+from weft.benchmarks.random_model import STORIES_15M
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
 
@@ -22,11 +23,23 @@ class Benchmark:
 BENCHMARKS: dict[str, Benchmark] = {
     "decode_shipped": Benchmark(
         doc="decode of the shipped model, w8: fraction of the memory bandwidth",
-        run=lambda report: decode.decode_shipped("decode_shipped", "w8", report),
+        run=lambda report: decode.decode_shipped("decode_shipped", "w8", "90 %", report),
     ),
     "decode_shipped_w4": Benchmark(
         doc="decode of the shipped model, w4: fraction of the memory bandwidth",
-        run=lambda report: decode.decode_shipped("decode_shipped_w4", "w4", report),
+        run=lambda report: decode.decode_shipped("decode_shipped_w4", "w4", "90 %", report),
+    ),
+    "decode_15m_w8": Benchmark(
+        doc="a step of the stories15M shape at position 255, w8: fraction of the memory bandwidth",
+        run=lambda report: decode.decode_random(
+            "decode_15m_w8", "default", STORIES_15M, "w8", "97 %", report
+        ),
+    ),
+    "decode_15m_w4": Benchmark(
+        doc="the same, w4: fraction of the memory bandwidth",
+        run=lambda report: decode.decode_random(
+            "decode_15m_w4", "default", STORIES_15M, "w4", "97 %", report
+        ),
     ),
     "gemm_256_dram": Benchmark(
         doc="256 x 256 x 256 matrix product from and to DRAM: fraction of useful MAC cycles",

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models of a given shape with random weights: what a step costs does not depend on the values."""
+
+import numpy as np
+
+from weft.model import Checkpoint, ModelConfig
+from weft.model.checkpoint import FloatTensor, LayerWeights
+
+__all__ = ["STORIES_15M", "random_checkpoint"]
+
+STORIES_15M = ModelConfig(
+    n_layers=6,
+    dim=288,
+    hidden_dim=768,
+    n_heads=6,
+    n_kv_heads=6,
+    head_dim=48,
+    vocab_size=32000,
+    max_context=256,
+    tied_embeddings=True,
+)
+"""The shape of llama2.c's stories15M."""
+
+
+def random_checkpoint(shape: ModelConfig, seed: int = 1) -> Checkpoint:
+    """Normal weights with a spread of 1/sqrt(inputs), gains of 1."""
+    rng = np.random.default_rng(seed)
+
+    def tensor(size: tuple[int, ...]) -> FloatTensor:
+        if len(size) == 1:
+            return np.ones(size, np.float32)
+        return rng.standard_normal(size, np.float32) * np.float32(size[1] ** -0.5)
+
+    def layer() -> LayerWeights:
+        return LayerWeights(**{name: tensor(s) for name, s in shape.layer_shapes().items()})
+
+    outside = {name: tensor(size) for name, size in shape.model_shapes().items()}
+    if shape.tied_embeddings:
+        outside["lm_head"] = outside["token_embedding"]
+    layers = tuple(layer() for _ in range(shape.n_layers))
+    return Checkpoint(config=shape, layers=layers, **outside)
