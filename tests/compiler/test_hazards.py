@@ -18,12 +18,14 @@ from weft_arch.config import preset
 from weft_arch.isa import Instruction
 
 WAITS, SIGNALS = ("wait_a", "wait_b"), ("signal_a", "signal_b")
-# A vocabulary of several segments, so that LOGITS_FREE is needed; small heads, which share a slot.
+# A vocabulary of several segments, so that LOGITS_FREE is needed; heads that fill a slot, share one,
+# or leave some of it empty.
 MODELS = {
     "whole": compiled(random_model(model_config(vocab_size=9000, head_dim=32))),
     "packed": compiled(
         random_model(model_config(vocab_size=9000, n_heads=8, head_dim=8, n_kv_heads=4))
     ),
+    "padded": compiled(random_model(model_config(vocab_size=9000, n_kv_heads=2, head_dim=48))),
     "scoring": compiled(random_model(model_config(vocab_size=9000)), all_logits=True),
 }
 

@@ -49,13 +49,20 @@ def test_small_heads_share_a_slot() -> None:
     assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (1, 2, 2, 2)
 
 
+def test_heads_that_leave_channels_empty() -> None:
+    for head_dim, k_blocks in ((24, 1), (40, 2), (48, 2), (120, 4)):
+        heads = plan.Heads.of(model_config(n_heads=4, n_kv_heads=2, head_dim=head_dim), DEFAULT)
+        assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (1, 2, k_blocks, 2)
+        assert not heads.fills_slots
+
+
 def test_head_sizes_that_have_no_layout() -> None:
-    takes = "preset default takes divisors and multiples of 32 that are multiples of 8."
-    assert refusal(head_dim=24) == f"head_dim is 24; {takes}"
+    takes = "preset default takes multiples of 8."
+    assert refusal(head_dim=20) == f"head_dim is 20; {takes}"
     assert refusal(head_dim=4, n_heads=16, n_kv_heads=8) == f"head_dim is 4; {takes}"
     assert refusal(head_dim=160) == "head_dim is 160; the attention unit takes at most 128."
     assert refusal(WIDE, head_dim=8, n_kv_heads=4) == (
-        "head_dim is 8; preset default takes divisors and multiples of 32 that are multiples of 16."
+        "head_dim is 8; preset default takes multiples of 16."
     )
     assert refusal(head_dim=8, n_heads=2, n_kv_heads=2) == (
         "n_kv_heads is 2; heads of 8 channels need a multiple of 4."

@@ -122,6 +122,13 @@ class _Emitter:
         """Vector memory words of a row of ``width`` values."""
         return -(-width // self.config.lanes)
 
+    def pieces(self, width: int) -> list[tuple[int, int, int]]:
+        """(first word, words, fill) of the whole blocks of a row, and of what is left over."""
+        words, per_block = self.words(width), self.config.words_per_block
+        whole = words // per_block * per_block
+        found = [(0, whole, 0), (whole, words - whole, 1)]
+        return [piece for piece in found if piece[1]]
+
     # Loops -------------------------------------------------------------------------------------
 
     def open_loop(self, *, count: int = 0, count_reg: int = 0) -> int:
@@ -150,11 +157,7 @@ class _Emitter:
         """A VECTOR over rows of ``width`` values whose results are quantised, the last block
         filled with zeros where the width is no multiple of 32."""
         per_block = self.config.words_per_block
-        words, d_outer = self.words(width), blocks_of(width)
-        whole = words // per_block * per_block
-        pieces = [(0, whole, 0)] if whole else []
-        if words % per_block:
-            pieces.append((whole, words % per_block, 1))
+        d_outer, pieces = blocks_of(width), self.pieces(width)
         b = operand_b.pop("b", 0)
         in_memory = operand_b.get("operand_b", 0) == OperandB.VECTOR_MEMORY
         for number, (start, size, fill) in enumerate(pieces):
@@ -305,6 +308,7 @@ class _Emitter:
             )
         head_words = self.words(self.model.head_dim)
         self.add(
+            *self.zeros_between_heads(),
             Vector(signal_a=Token.GAIN_A_FREE, signal_b=Token.GAIN_B_FREE, words=1),
             Load(
                 signal_a=Token.X,
@@ -374,37 +378,73 @@ class _Emitter:
             )
         )
 
+    def zeros_between_heads(self) -> Iterable[Instruction]:
+        """Zeros where heads do not fill their slots; nothing overwrites them."""
+        heads = self.chip.heads
+        if heads.fills_slots:
+            return
+        padded, head_words = self.chip.vector["padded"].base, self.words(self.model.head_dim)
+        slot_words = heads.k_blocks * self.config.words_per_block
+        yield Vector(
+            operation=VectorOp.MUL,
+            operand_b=OperandB.IMMEDIATE,
+            address=f24(0.0),
+            count=2 * self.chip.chunk_rows,
+            inner=heads.n_slots,
+            words=slot_words - head_words,
+            a=padded + head_words,
+            a_outer=heads.n_slots * slot_words,
+            a_inner=slot_words,
+            d=padded + head_words,
+            d_outer=heads.n_slots * slot_words,
+            d_inner=slot_words,
+        )
+
     def keys_values(self) -> Iterable[Instruction]:
-        """Rotate the keys, quantise keys and values, append them to the cache."""
+        """Rotate the keys, quantise keys and values, append them to the cache.
+
+        Keys of heads that fill a slot are quantised as they are rotated; others are rotated in
+        place, or into the slots between zeros, and quantised slot by slot.
+        """
         chip, heads, vector = self.chip, self.chip.heads, self.chip.vector
         head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
         kv_words = self.words(self.model.kv_dim)
         slot_words = heads.k_blocks * per_block
-        packed = heads.per_slot > 1
-        keys = vector["keys_values"].base
+        keys = slots = vector["keys_values"].base
+        slot_stride, values = 2 * kv_words, kv_words
+        if not heads.fills_slots:
+            slots, slot_stride = vector["padded"].base, 2 * heads.n_slots * slot_words
+            values = heads.n_slots * slot_words
+        direct = heads.per_slot == 1 and heads.fills_slots
+        heads_apart = head_words if heads.fills_slots else slot_words
+        each: dict[str, Any] = {
+            "count_reg": Register.ROWS,
+            "inner": self.model.n_kv_heads,
+            "words": head_words,
+            "a_outer": 2 * kv_words,
+            "a_inner": head_words,
+            "d_outer": slot_stride,
+            "d_inner": heads_apart,
+        }
         yield Vector(
             wait_a=Token.KEYS_VALUES,
             operation=VectorOp.ROPE,
-            to=VectorDestination.VECTOR_MEMORY if packed else VectorDestination.KEYS,
+            to=VectorDestination.KEYS if direct else VectorDestination.VECTOR_MEMORY,
             address=head_words,
-            count_reg=Register.ROWS,
-            inner=self.model.n_kv_heads,
-            words=head_words,
             a=keys,
-            a_outer=2 * kv_words,
-            a_inner=head_words,
             b=vector["rope"].base,
             b_outer=4 * head_words,
-            d=keys,
-            d_outer=2 * kv_words,
-            d_inner=head_words,
+            d=slots,
             group_words=per_block,
+            **each,
         )
-        for to, group_words in (
-            (VectorDestination.KEYS, per_block),
-            (VectorDestination.VALUES, slot_words),
+        if not heads.fills_slots:
+            yield Vector(operation=VectorOp.COPY, a=keys + kv_words, d=slots + values, **each)
+        for to, start, group_words in (
+            (VectorDestination.KEYS, slots, per_block),
+            (VectorDestination.VALUES, slots + values, slot_words),
         ):
-            if to == VectorDestination.KEYS and not packed:
+            if to == VectorDestination.KEYS and direct:
                 continue
             yield Vector(
                 operation=VectorOp.COPY,
@@ -412,8 +452,8 @@ class _Emitter:
                 count_reg=Register.ROWS,
                 inner=heads.n_slots,
                 words=slot_words,
-                a=keys + (kv_words if to == VectorDestination.VALUES else 0),
-                a_outer=2 * kv_words,
+                a=start,
+                a_outer=slot_stride,
                 a_inner=slot_words,
                 group_words=group_words,
             )
@@ -435,29 +475,34 @@ class _Emitter:
         head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
         rope = vector["rope"].base + 2 * head_words
         row_blocks = heads.rows * heads.k_blocks
+        shared = heads.per_slot > 1
+        pieces = [(0, head_words, 1)] if shared else self.pieces(self.model.head_dim)
         for kv_head in range(heads.n_kv_heads):
             slot, place = divmod(kv_head, heads.per_slot)
-            yield Vector(
-                wait_a=Token.QUERIES if kv_head == 0 else 0,
-                signal_a=Token.QUERY_CODES if kv_head == heads.n_kv_heads - 1 else 0,
-                operation=VectorOp.ROPE,
-                to=VectorDestination.ACTIVATIONS,
-                address=head_words,
-                count_reg=Register.ROWS,
-                inner=heads.group,
-                words=head_words,
-                a=vector["queries"].base + kv_head * heads.group * head_words,
-                a_outer=self.words(self.model.q_dim),
-                a_inner=head_words,
-                b=rope,
-                b_outer=4 * head_words,
-                d=self._query_block(slot) + place * heads.group,
-                d_outer=row_blocks,
-                d_inner=heads.k_blocks,
-                group_words=per_block,
-                fill=int(heads.per_slot > 1),
-                group_offset=place * head_words if heads.per_slot > 1 else 0,
-            )
+            for start, size, fill in pieces:
+                first = kv_head == 0 and start == 0
+                last = kv_head == heads.n_kv_heads - 1 and start + size == head_words
+                yield Vector(
+                    wait_a=Token.QUERIES if first else 0,
+                    signal_a=Token.QUERY_CODES if last else 0,
+                    operation=VectorOp.ROPE,
+                    to=VectorDestination.ACTIVATIONS,
+                    address=head_words,
+                    count_reg=Register.ROWS,
+                    inner=heads.group,
+                    words=size,
+                    a=vector["queries"].base + kv_head * heads.group * head_words + start,
+                    a_outer=self.words(self.model.q_dim),
+                    a_inner=head_words,
+                    b=rope + start,
+                    b_outer=4 * head_words,
+                    d=self._query_block(slot) + place * heads.group + start // per_block,
+                    d_outer=row_blocks,
+                    d_inner=heads.k_blocks,
+                    group_words=per_block,
+                    fill=fill,
+                    group_offset=place * head_words if shared else 0,
+                )
 
     def _query_block(self, slot: int) -> int:
         heads = self.chip.heads
@@ -494,7 +539,7 @@ class _Emitter:
         chip, heads = self.chip, self.chip.heads
         head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
         slot_words = heads.k_blocks * per_block
-        packed = heads.per_slot > 1
+        packed = "packed" in chip.vector
         row_words = self.words(self.model.q_dim)
         row_blocks = blocks_of(self.model.q_dim)
         for kv_head in range(heads.n_kv_heads):

@@ -41,8 +41,9 @@ class Region:
 class Heads:
     """How attention heads are laid into KV slots.
 
-    A slot is a multiple of 32 channels wide. Heads of 32, 64, ... channels have a slot of their
-    own; smaller ones share one, and a query is zero outside its own head's channels.
+    A slot is a multiple of 32 channels wide. Heads of 4, 8 or 16 channels share one, and a query is
+    zero outside its own head's channels; others have a slot of their own, which ends with zeros
+    where the head is no multiple of 32.
     """
 
     head_dim: int
@@ -53,7 +54,7 @@ class Heads:
     @property
     def per_slot(self) -> int:
         """KV heads in a slot."""
-        return max(1, BLOCK // self.head_dim)
+        return 1 if BLOCK % self.head_dim else BLOCK // self.head_dim
 
     @property
     def n_slots(self) -> int:
@@ -63,7 +64,12 @@ class Heads:
     @property
     def k_blocks(self) -> int:
         """Blocks of 32 channels per slot."""
-        return max(1, self.head_dim // BLOCK)
+        return blocks_of(self.head_dim)
+
+    @property
+    def fills_slots(self) -> bool:
+        """Whether the heads leave no channel of their slots empty."""
+        return self.head_dim * self.per_slot == self.k_blocks * BLOCK
 
     @property
     def rows(self) -> int:
@@ -74,10 +80,9 @@ class Heads:
     def of(cls, model: ModelConfig, config: Configuration) -> "Heads":
         """The layout for a model; a `CompileError` for a head size that has none."""
         size = model.head_dim
-        if (size % BLOCK and BLOCK % size) or size % config.lanes:
+        if size % config.lanes:
             raise CompileError(
-                f"head_dim is {size}; preset {config.name} takes divisors and multiples of 32 "
-                f"that are multiples of {config.lanes}."
+                f"head_dim is {size}; preset {config.name} takes multiples of {config.lanes}."
             )
         heads = cls(size, model.n_kv_heads, model.heads_per_kv_head)
         if heads.per_slot > 1 and model.n_kv_heads % heads.per_slot:
@@ -99,8 +104,8 @@ class OnChipPlan:
     logit_rows: int
     """rows whose logits are computed: 1, or chunk_rows"""
     vector: dict[str, Region] = field(default_factory=dict[str, Region])
-    """words: x, scratch, gain_a, gain_b, rope, keys_values, queries, attention, packed, gate_up,
-    logits"""
+    """words: x, scratch, gain_a, gain_b, rope, padded, keys_values, queries, attention, packed,
+    gate_up, logits"""
     activations: dict[str, Region] = field(default_factory=dict[str, Region])
     """blocks: normed, queries, probabilities, attended, hidden"""
 
@@ -167,13 +172,15 @@ def _lay_out(
     vector("gain_b", words(model.dim))
     vector("rope", rows * 4 * words(model.head_dim))
     vector("logits", logit_rows * min(words(model.vocab_size), LOGIT_WORDS))
+    if not heads.fills_slots:  # keys, then values; the zeros between the heads stay
+        vector("padded", 2 * rows * heads.n_slots * heads.k_blocks * config.words_per_block)
     # Attention's values are dead before the feed-forward ones are made, and the other way round.
     shared = place
     slot_words = heads.k_blocks * config.words_per_block
     vector("keys_values", rows * 2 * words(model.kv_dim))
     vector("queries", rows * words(model.q_dim))
     vector("attention", heads.n_slots * rows * heads.rows * slot_words)
-    if heads.per_slot > 1:
+    if heads.per_slot > 1 or not heads.fills_slots:
         vector("packed", rows * words(model.q_dim))
     place = shared
     vector("gate_up", rows * 2 * words(model.hidden_dim))
@@ -304,6 +311,7 @@ def check(graph: Graph, chip: OnChipPlan, config: Configuration) -> None:
     every CODES value has blocks enough."""
     together = [n for n in chip.vector if n != "gate_up"]
     feed_forward = ["x", "scratch", "gain_a", "gain_b", "rope", "logits", "gate_up"]
+    feed_forward += ["padded"] if "padded" in chip.vector else []
     for names, where in ((together, chip.vector), (feed_forward, chip.vector)):
         _check_disjoint([(n, where[n]) for n in names])
     _check_disjoint(list(chip.activations.items()))
