@@ -10,6 +10,7 @@
 
 PYTHON ?= python3
 PROMPT ?= Once upon a time
+SAMPLING ?= -n 200 --temperature 0.6 --seed 5
 JOBS ?= 2
 
 VENV := .venv
@@ -22,7 +23,7 @@ INSTALL_INPUTS := pyproject.toml hatch_build.py
 .PHONY: run test verify lint bench docs clean
 
 run: $(STAMPS)/run
-	@$(BIN)/weft generate "$(PROMPT)" -d rtl
+	@$(BIN)/weft generate "$(PROMPT)" -d rtl $(SAMPLING)
 
 test: $(STAMPS)/test
 	$(MAKE) --no-print-directory lint
