@@ -18,8 +18,8 @@ from weft_arch.config import preset
 from weft_arch.isa import Instruction
 
 WAITS, SIGNALS = ("wait_a", "wait_b"), ("signal_a", "signal_b")
-# A vocabulary of several segments, so that LOGITS_FREE is needed; heads that fill a slot, share one,
-# or leave some of it empty.
+# A vocabulary of several segments, so that LOGITS_FREE is needed; heads that fill a slot, share
+# one, or leave some of it empty.
 MODELS = {
     "whole": compiled(random_model(model_config(vocab_size=9000, head_dim=32))),
     "packed": compiled(

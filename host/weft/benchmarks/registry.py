@@ -3,8 +3,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from weft.benchmarks import decode, gemm, speed
+from weft.benchmarks import decode, gemm, gemm_on_chip, speed
 from weft.benchmarks.random_model import STORIES_15M
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
@@ -41,10 +42,22 @@ BENCHMARKS: dict[str, Benchmark] = {
             "decode_15m_w4", "default", STORIES_15M, "w4", "97 %", report
         ),
     ),
-    "gemm_256_dram": Benchmark(
-        doc="256 x 256 x 256 matrix product from and to DRAM: fraction of useful MAC cycles",
-        run=lambda report: gemm.gemm_from_dram("gemm_256_dram", 256, report),
+    "gemm_256_chip": Benchmark(
+        doc="256 x 256 x 256 matrix product on the chip, weights streamed: useful MAC cycles",
+        run=partial(gemm_on_chip.gemm_on_chip, "gemm_256_chip"),
     ),
+    **{
+        name: Benchmark(
+            doc=f"{m} x {n} x {k} matrix product from and to DRAM: fraction of the roofline",
+            run=partial(gemm.gemm_from_dram, name, (m, n, k), target),
+        )
+        for name, (m, n, k), target in (
+            ("gemm_256_dram", (256, 256, 256), "96 %"),
+            ("gemm_1024_dram", (1024, 1024, 1024), "99.5 %"),
+            ("gemm_m32", (32, 1024, 1024), "95 %"),
+            ("gemm_m64", (64, 1024, 1024), "95 %"),
+        )
+    },
     "simulator": Benchmark(
         doc="simulated cycles per second of the default preset on this machine",
         run=speed.simulator_speed,

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A 256 x 256 x 256 matrix product whose operand A and result stay on the chip; B is streamed.
+
+A is quantised into the activation buffer beforehand. The rows are multiplied in four groups. The
+vector memory has room for the results of two, so those of the first two are quantised over their
+operands, which nobody needs any more, while the array works on the next ones; those of the last two
+stay floats.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from weft.benchmarks.result import Progress, Result, read_counters
+from weft.compiler.hazards import check_hazards
+from weft.devices import find_preset, open_device
+from weft.quantize import WeightFormat, quantize
+from weft_arch import layouts, registers
+from weft_arch.config import BLOCK, Configuration
+from weft_arch.device import Device
+from weft_arch.encoding import encode_program
+from weft_arch.isa import (
+    Halt,
+    Instruction,
+    Load,
+    LoadFormat,
+    Matmul,
+    Store,
+    StreamWeights,
+    Vector,
+    VectorDestination,
+    VectorOp,
+)
+
+__all__ = ["SIZE", "gemm_on_chip", "run_on_chip"]
+
+SIZE = 256
+GROUPS = 4
+K_BLOCKS = SIZE // BLOCK
+A, WEIGHTS, C = 1 << 16, 1 << 18, 1 << 19
+END = C + 4 * SIZE * SIZE // 2
+LOADED, FREE, DONE, QUANTIZED = 1, 2, 3, 4
+
+
+def _quantize_a(config: Configuration) -> Iterable[Instruction]:
+    """A into the activation buffer, 32 rows at a time."""
+    words = SIZE // config.lanes
+    yield Vector(signal_a=FREE, words=1)
+    for row in range(0, SIZE, BLOCK):
+        yield Load(
+            wait_a=FREE,
+            signal_a=LOADED,
+            address=A + 2 * SIZE * row,
+            count=BLOCK,
+            format=LoadFormat.F16,
+            words=words,
+            destination_stride=words,
+            row_bytes=2 * SIZE,
+        )
+        yield _quantized(config, BLOCK, 0, row, wait_a=LOADED, signal_a=FREE)
+    yield Load(wait_a=FREE, words=1)
+    yield Halt()
+
+
+def _quantized(config: Configuration, rows: int, word: int, row: int, **tokens: int) -> Instruction:
+    words = SIZE // config.lanes
+    return Vector(
+        operation=VectorOp.COPY,
+        to=VectorDestination.ACTIVATIONS,
+        count=rows,
+        words=words,
+        a=word,
+        a_outer=words,
+        d=row * K_BLOCKS,
+        d_outer=K_BLOCKS,
+        group_words=config.words_per_block,
+        **tokens,
+    )
+
+
+def _multiply(config: Configuration) -> Iterable[Instruction]:
+    """The measured program."""
+    rows, n_tiles = SIZE // GROUPS, SIZE // config.array_cols
+    for group in range(GROUPS):
+        yield StreamWeights(address=WEIGHTS, count=n_tiles * K_BLOCKS)
+        half = group % 2 * rows * n_tiles
+        yield Matmul(
+            wait_a=QUANTIZED if group >= GROUPS // 2 else 0,
+            signal_a=DONE,
+            address=group * rows * K_BLOCKS,
+            count=rows,
+            activation_stride=K_BLOCKS,
+            k_blocks=K_BLOCKS,
+            n_tiles=n_tiles,
+            destination=half,
+            destination_stride=n_tiles,
+        )
+        if group < GROUPS // 2:
+            yield _quantized(config, rows, half, group * rows, wait_a=DONE, signal_a=QUANTIZED)
+    yield Vector(wait_a=DONE, words=1)
+    yield Vector(wait_a=DONE, words=1)
+    yield Halt()
+
+
+def _store(config: Configuration) -> Iterable[Instruction]:
+    """The results that are floats: the second half of the rows."""
+    words = SIZE // config.lanes
+    yield Store(address=C, count=SIZE // 2, words=words, source_stride=words, row_bytes=4 * SIZE)
+    yield Halt()
+
+
+def _run(device: Device, program: list[Instruction]) -> None:
+    check_hazards(program, device.config, scalars={}, write_base=C, write_limit=END)
+    device.write_memory(0, encode_program(program))
+    device.write_register(registers.offset("PROGRAM_LENGTH"), len(program))
+    device.start()
+    device.wait(10_000_000)
+
+
+def run_on_chip(device: Device, a: np.ndarray, b: np.ndarray) -> tuple[dict[str, int], np.ndarray]:
+    """The counters of the product alone, and the rows of C that are floats on the chip.
+
+    ``a`` is float16 [256, 256], ``b`` float32 [256, 256] (column n of B is row n, quantised here).
+    """
+    config = device.config
+    quantized = quantize(b, WeightFormat.W8)
+    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, 8)
+    device.write_memory(A, np.ascontiguousarray(a).view(np.uint8).reshape(-1))
+    device.write_memory(WEIGHTS, tiles)
+    for name, value in (
+        ("PROGRAM_BASE", 0),
+        ("REGION_BASE", 0),
+        ("REGION_LIMIT", END),
+        ("WRITE_BASE", C),
+        ("WRITE_LIMIT", END),
+    ):
+        device.write_register(registers.offset(name), value)
+    _run(device, list(_quantize_a(config)))
+    before = read_counters(device)
+    _run(device, list(_multiply(config)))
+    after = read_counters(device)
+    _run(device, list(_store(config)))
+    raw = device.read_memory(C, END - C)
+    counters = {key: after[key] - before[key] for key in after}
+    return counters, raw.view("<f4").reshape(SIZE // 2, SIZE)
+
+
+def gemm_on_chip(name: str, progress: Progress) -> Result:
+    """Useful MACs / (cycles * cells), from start command to interrupt."""
+    config = find_preset("default")
+    random = np.random.default_rng(1)
+    a = random.standard_normal((SIZE, SIZE)).astype(np.float16)
+    b = random.standard_normal((SIZE, SIZE)).astype(np.float32)
+    with open_device("rtl", config, memory_bytes=END, progress=progress) as device:
+        counters, _ = run_on_chip(device, a, b)
+    return Result(
+        name=name,
+        preset=config.name,
+        value=SIZE**3 / config.cells / counters["cycles"],
+        unit="fraction",
+        target="99 %",
+        cycles=counters["cycles"],
+        counters=counters,
+    )

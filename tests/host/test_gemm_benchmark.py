@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The matrix products of the benchmarks are right, whatever the shape."""
+
+import numpy as np
+import pytest
+
+from weft.benchmarks.gemm import GemmPlan, gemm_program, run_gemm
+from weft.benchmarks.gemm_on_chip import END, SIZE, run_on_chip
+from weft.devices import open_device
+from weft.errors import WeftError
+from weft.quantize import WeightFormat, quantize
+from weft_arch.config import preset
+
+SHAPES = [
+    (64, 128, 64),  # two pieces of K
+    (64, 128, 96),  # an odd number of pieces
+    (96, 64, 160),  # one slice that is first and last would not do: there are two at least
+    (32, 192, 32),  # one piece
+    (32, 64, 512),
+]
+
+
+def expect_close(found: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+    """Against float64 on the same 8-bit weights.
+
+    A block's exponent is a power of two, so a step of its 10-bit codes is up to 1/256 of its
+    largest value; rounding costs half of that.
+    """
+    weights = quantize(b, WeightFormat.W8).dequantize().astype(np.float64)
+    exact = a.astype(np.float64)
+    blocks = np.abs(exact).reshape(len(a), -1, 32).max(axis=2).repeat(32, axis=1)
+    bound = (blocks / 512) @ np.abs(weights).T + 1e-3
+    assert np.all(np.abs(found - exact @ weights.T) <= bound)
+
+
+def operands(rows: int, columns: int, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(depth)
+    a = random.standard_normal((rows, depth)).astype(np.float16)
+    return a, random.standard_normal((columns, depth)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["tiny", "default"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products(name: str, shape: tuple[int, int, int]) -> None:
+    plan = GemmPlan.make(preset(name), *shape)
+    a, b = operands(*shape)
+    with open_device("reference", plan.config, memory_bytes=plan.end) as device:
+        expect_close(run_gemm(device, plan, a, b), a, b)
+
+
+def test_product_on_the_chip() -> None:
+    a, b = operands(SIZE, SIZE, SIZE)
+    with open_device("reference", preset("default"), memory_bytes=END) as device:
+        expect_close(run_on_chip(device, a, b)[1], a[SIZE // 2 :], b)
+
+
+def test_programs_fit_the_instruction_memory() -> None:
+    config = preset("default")
+    for shape in ((256, 256, 256), (1024, 1024, 1024), (64, 1024, 1024)):
+        assert len(gemm_program(GemmPlan.make(config, *shape))) <= config.instruction_words
+
+
+def test_shapes_that_do_not_fit() -> None:
+    with pytest.raises(WeftError, match="33 x 64 x 32 is not in multiples of 32, 64 and 32"):
+        GemmPlan.make(preset("default"), 33, 64, 32)
+    with pytest.raises(WeftError, match="131072 channels do not fit preset default"):
+        GemmPlan.make(preset("default"), 32, 64, 1 << 17)
