@@ -57,14 +57,18 @@ def _quantize_a(config: Configuration) -> Iterable[Instruction]:
             destination_stride=words,
             row_bytes=2 * SIZE,
         )
-        yield _quantized(config, BLOCK, 0, row, wait_a=LOADED, signal_a=FREE)
+        yield _quantized(config, BLOCK, 0, row, wait=LOADED, signal=FREE)
     yield Load(wait_a=FREE, words=1)
     yield Halt()
 
 
-def _quantized(config: Configuration, rows: int, word: int, row: int, **tokens: int) -> Instruction:
+def _quantized(
+    config: Configuration, rows: int, word: int, row: int, *, wait: int, signal: int
+) -> Instruction:
     words = SIZE // config.lanes
     return Vector(
+        wait_a=wait,
+        signal_a=signal,
         operation=VectorOp.COPY,
         to=VectorDestination.ACTIVATIONS,
         count=rows,
@@ -74,7 +78,6 @@ def _quantized(config: Configuration, rows: int, word: int, row: int, **tokens: 
         d=row * K_BLOCKS,
         d_outer=K_BLOCKS,
         group_words=config.words_per_block,
-        **tokens,
     )
 
 
@@ -96,7 +99,7 @@ def _multiply(config: Configuration) -> Iterable[Instruction]:
             destination_stride=n_tiles,
         )
         if group < GROUPS // 2:
-            yield _quantized(config, rows, half, group * rows, wait_a=DONE, signal_a=QUANTIZED)
+            yield _quantized(config, rows, half, group * rows, wait=DONE, signal=QUANTIZED)
     yield Vector(wait_a=DONE, words=1)
     yield Vector(wait_a=DONE, words=1)
     yield Halt()
