@@ -41,11 +41,10 @@ def read_texts(path: Path) -> list[HeldOutStory]:
         texts: object = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise FileError(f"{path} cannot be read as JSON: {error}.") from error
-    stories: list[HeldOutStory] = []
-    for text in cast(list[object], texts) if isinstance(texts, list) else [None]:
-        if not isinstance(text, str):
-            raise FileError(f"{path} must be a JSON list of texts, or a .jsonl of stories.")
-        stories.append(HeldOutStory(text=text, questions=()))
+    found = cast(list[object], texts) if isinstance(texts, list) else []
+    stories = [HeldOutStory(text=text, questions=()) for text in found if isinstance(text, str)]
+    if not isinstance(texts, list) or len(stories) < len(found):
+        raise FileError(f"{path} must be a JSON list of texts, or a .jsonl of stories.")
     return stories
 
 

@@ -4,7 +4,6 @@
 from typing import Any
 
 from amaranth import ClockDomain, DomainRenamer, Module, Signal
-from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,7 +15,7 @@ from weft_rtl.control.host_interface import HostInterface
 from weft_rtl.control.register_file import LITE_ADDRESS_BITS, STORED
 from weft_rtl.dma.axi import axi4_signature, axi_lite_signature, connect_flat, flat_members
 from weft_rtl.machine import Machine
-from weft_rtl.verilog_text import with_constants_driven
+from weft_rtl.verilog_text import to_verilog
 
 __all__ = ["ECP5_HARD_MULTIPLIERS", "MODULE_NAME", "WeftTop", "generate_verilog"]
 
@@ -102,11 +101,4 @@ def generate_verilog(config: Configuration, *, target: str = "simulation") -> st
     targets = {"simulation": None, "ecp5": Ecp5Target(hard_multipliers)}
     if target not in targets:
         raise ValueError(f"unknown target {target!r}; there are {', '.join(targets)}")
-    text = verilog.convert(
-        WeftTop(config),
-        name=MODULE_NAME,
-        platform=targets[target],
-        emit_src=False,
-        strip_internal_attrs=True,
-    )
-    return with_constants_driven(text)
+    return to_verilog(WeftTop(config), MODULE_NAME, targets[target])

@@ -19,9 +19,9 @@ from xml.etree import ElementTree
 import cocotb_tools.config
 import numpy as np
 import pytest
-from amaranth.back import verilog
 from cocotb_tools.runner import get_runner
 
+from weft_rtl.verilog_text import to_verilog
 from weft_sim.bench_context import PARAMETERS_VARIABLE, SEED_VARIABLE
 from weft_sim.model_cache import ArtifactCache
 from weft_sim.toolchain import find_compiler, find_verilator
@@ -136,7 +136,7 @@ def build_cocotb(
         top, text = name, design
     else:
         top = name or type(design).__name__
-        text = verilog.convert(design, name=top, emit_src=False, strip_internal_attrs=True)
+        text = to_verilog(design, top)
     libs = cocotb_tools.config.libs_dir
     flags = BuildFlags(
         verilator=(

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weft_rtl.verilog_text import with_constants_driven
 from weft_sim.model_cache import ArtifactCache, digest_of
 from weft_sim.native_build import (
     RuntimeLibrary,
@@ -40,7 +39,7 @@ PREFIX = "Vtop"
 
 # Amaranth's Verilog is correct by construction; width and style lints only hide real messages.
 _QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
-_BUILD_VERSION = 2  # part of every key: counts changes in this module that change its output
+_BUILD_VERSION = 3  # part of every key: counts changes in this module that change its output
 _UNITE_BELOW_BYTES = 300_000  # of generated C++
 _CXX = ("-std=gnu++17", "-fPIC", "-faligned-new", "-w", "-DVERILATOR=1")
 
@@ -181,7 +180,7 @@ def build_model(
 
 def _verilate(build: ModelBuild, work: Path, tool: VerilatorTool) -> dict:
     source = work / "top.v"
-    source.write_text(with_constants_driven(build.verilog))
+    source.write_text(build.verilog)
     control = work / "top.vlt"
     control.write_text(build.control)
     obj = work / "obj"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.compiler.models import compiled, model_config, random_model
 from weft.compiler import CompiledModel
-from weft.compiler.emit import Register, Token
+from weft.compiler.conventions import Register, Token
 from weft.compiler.hazards import check_hazards
 from weft.compiler.walk import walk
 from weft.errors import CompileError

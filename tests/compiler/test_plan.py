@@ -53,7 +53,7 @@ def test_heads_that_leave_channels_empty() -> None:
     for head_dim, k_blocks in ((24, 1), (40, 2), (48, 2), (120, 4)):
         heads = plan.Heads.of(model_config(n_heads=4, n_kv_heads=2, head_dim=head_dim), DEFAULT)
         assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (1, 2, k_blocks, 2)
-        assert not heads.fills_slots
+        assert not heads.fill_slots
 
 
 def test_head_sizes_that_have_no_layout() -> None:

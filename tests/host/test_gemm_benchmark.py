@@ -6,6 +6,7 @@ import pytest
 
 from weft.benchmarks.gemm import GemmPlan, gemm_program, run_gemm
 from weft.benchmarks.gemm_on_chip import END, SIZE, run_on_chip
+from weft.benchmarks.product import random_operands
 from weft.devices import open_device
 from weft.errors import WeftError
 from weft.quantize import WeightFormat, quantize
@@ -33,23 +34,17 @@ def expect_close(found: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     assert np.all(np.abs(found - exact @ weights.T) <= bound)
 
 
-def operands(rows: int, columns: int, depth: int) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(depth)
-    a = random.standard_normal((rows, depth)).astype(np.float16)
-    return a, random.standard_normal((columns, depth)).astype(np.float32)
-
-
 @pytest.mark.parametrize("name", ["tiny", "default"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_products(name: str, shape: tuple[int, int, int]) -> None:
     plan = GemmPlan.make(preset(name), *shape)
-    a, b = operands(*shape)
+    a, b = random_operands(*shape)
     with open_device("reference", plan.config, memory_bytes=plan.end) as device:
         expect_close(run_gemm(device, plan, a, b), a, b)
 
 
 def test_product_on_the_chip() -> None:
-    a, b = operands(SIZE, SIZE, SIZE)
+    a, b = random_operands(SIZE, SIZE, SIZE)
     with open_device("reference", preset("default"), memory_bytes=END) as device:
         expect_close(run_on_chip(device, a, b)[1], a[SIZE // 2 :], b)
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from amaranth import Array, Cat, Module, Mux, Signal
-from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from weft_arch import registers
 from weft_arch.registers import Control, EngineState, Fault, Interrupt, Status
+from weft_rtl.verilog_text import to_verilog
 
 BURST_BEATS = 16
 
@@ -228,6 +228,4 @@ class CopyEngine(wiring.Component):
 
 def copy_engine_verilog(beat_bytes: int = 8, bug: str = "") -> str:
     """The Verilog of a `CopyEngine`, its top module named like the accelerator's."""
-    return verilog.convert(
-        CopyEngine(beat_bytes, bug), name="weft_top", emit_src=False, strip_internal_attrs=True
-    )
+    return to_verilog(CopyEngine(beat_bytes, bug), "weft_top")

@@ -4,7 +4,7 @@
 from collections.abc import Callable
 
 from weft.benchmarks.random_model import random_checkpoint
-from weft.benchmarks.result import Progress, Result, read_counters
+from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler import compile_model
 from weft.devices import find_preset, open_device
 from weft.llm import LLM
@@ -37,10 +37,10 @@ def decode_shipped(name: str, weights: str, target: str, progress: Progress) -> 
 
 
 def decode_random(
-    name: str, preset: str, shape: ModelConfig, weights: str, target: str, progress: Progress
+    name: str, shape: ModelConfig, weights: str, target: str, progress: Progress
 ) -> Result:
     """The same over one step at the last position of the context, with random weights."""
-    config = find_preset(preset)
+    config = find_preset("default")
     compiled = compile_model(random_checkpoint(shape), config, WeightFormat(weights))
     size = compiled.memory.size
     with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
@@ -54,10 +54,7 @@ def decode_random(
 def _bandwidth(
     name: str, target: str, config: Configuration, device: Device, work: Callable[[], None]
 ) -> Result:
-    before = read_counters(device)
-    work()
-    after = read_counters(device)
-    counters = {key: after[key] - before[key] for key in after}
+    counters = measure(device, work)
     moved = counters["bytes_read"] + counters["bytes_written"]
     return Result(
         name=name,

@@ -14,15 +14,12 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from weft.benchmarks.result import Progress, Result, read_counters
-from weft.compiler.hazards import check_hazards
+from weft.benchmarks.product import random_operands, run_program, weight_tiles, write_rows
+from weft.benchmarks.result import Progress, Result, measure
 from weft.devices import find_preset, open_device
 from weft.errors import WeftError
-from weft.quantize import WeightFormat, quantize
-from weft_arch import layouts, registers
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
-from weft_arch.encoding import encode_program
 from weft_arch.isa import (
     Halt,
     InitMode,
@@ -284,13 +281,11 @@ def _multiply(
     result = plan.result(number)
     for piece in range(pieces):
         first, last = piece == 0, piece == pieces - 1
-        waits = [Token.RESULT_FREE] * first + [Token.QUANTIZED] * take
-        signals = [Token.DONE] * last + [Token.CODES_FREE] * give
         yield Matmul(
-            wait_a=waits[0] if waits else 0,
-            wait_b=waits[1] if len(waits) > 1 else 0,
-            signal_a=signals[0] if signals else 0,
-            signal_b=signals[1] if len(signals) > 1 else 0,
+            wait_a=Token.RESULT_FREE if first else 0,
+            wait_b=Token.QUANTIZED if take else 0,
+            signal_a=Token.DONE if last else 0,
+            signal_b=Token.CODES_FREE if give else 0,
             address=piece * blocks,
             count=plan.group_rows,
             activation_stride=plan.k_blocks,
@@ -320,26 +315,9 @@ def _store(plan: GemmPlan, number: int, tile: int, size: int) -> Instruction:
 
 def run_gemm(device: Device, plan: GemmPlan, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """C = A * B on a device: A float16 [M, K], B float32 [N, K] (quantised here), C float32."""
-    config = device.config
-    program = gemm_program(plan)
-    check_hazards(program, config, scalars={}, write_base=plan.c, write_limit=plan.end)
-    quantized = quantize(b, WeightFormat.W8)
-    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, 8)
-    tiles = tiles.reshape(-1, config.tile_bytes(8))[plan.weight_order()]
-    device.write_memory(0, encode_program(program))
-    device.write_memory(plan.a, np.ascontiguousarray(a).view(np.uint8).reshape(-1))
-    device.write_memory(plan.weights, tiles.reshape(-1))
-    for name, value in (
-        ("PROGRAM_BASE", 0),
-        ("PROGRAM_LENGTH", len(program)),
-        ("REGION_BASE", 0),
-        ("REGION_LIMIT", plan.end),
-        ("WRITE_BASE", plan.c),
-        ("WRITE_LIMIT", plan.end),
-    ):
-        device.write_register(registers.offset(name), value)
-    device.start()
-    device.wait(200_000_000)
+    write_rows(device, plan.a, a)
+    write_rows(device, plan.weights, weight_tiles(device.config, b)[plan.weight_order()])
+    run_program(device, gemm_program(plan), write_base=plan.c, write_limit=plan.end)
     raw = device.read_memory(plan.c, 4 * plan.rows * plan.columns)
     return raw.view("<f4").reshape(plan.rows, plan.columns)
 
@@ -354,14 +332,9 @@ def gemm_from_dram(
     config = find_preset("default")
     rows, columns, depth = shape
     plan = GemmPlan.make(config, rows, columns, depth)
-    random = np.random.default_rng(1)
-    a = random.standard_normal((rows, depth)).astype(np.float16)
-    b = random.standard_normal((columns, depth)).astype(np.float32)
+    a, b = random_operands(rows, columns, depth)
     with open_device("rtl", config, memory_bytes=plan.end, progress=progress) as device:
-        before = read_counters(device)
-        run_gemm(device, plan, a, b)
-        after = read_counters(device)
-    counters = {key: after[key] - before[key] for key in after}
+        counters = measure(device, lambda: run_gemm(device, plan, a, b))
     weight_bytes = plan.n_tiles * plan.k_blocks * config.tile_bytes(8)
     moved = 2 * a.size + weight_bytes + 4 * rows * columns
     compute = rows * columns * depth / config.cells

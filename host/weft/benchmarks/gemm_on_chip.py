@@ -11,14 +11,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from weft.benchmarks.result import Progress, Result, read_counters
-from weft.compiler.hazards import check_hazards
+from weft.benchmarks.product import random_operands, run_program, weight_tiles, write_rows
+from weft.benchmarks.result import Progress, Result, measure
 from weft.devices import find_preset, open_device
-from weft.quantize import WeightFormat, quantize
-from weft_arch import layouts, registers
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
-from weft_arch.encoding import encode_program
 from weft_arch.isa import (
     Halt,
     Instruction,
@@ -113,11 +110,7 @@ def _store(config: Configuration) -> Iterable[Instruction]:
 
 
 def _run(device: Device, program: list[Instruction]) -> None:
-    check_hazards(program, device.config, scalars={}, write_base=C, write_limit=END)
-    device.write_memory(0, encode_program(program))
-    device.write_register(registers.offset("PROGRAM_LENGTH"), len(program))
-    device.start()
-    device.wait(10_000_000)
+    run_program(device, program, write_base=C, write_limit=END)
 
 
 def run_on_chip(device: Device, a: np.ndarray, b: np.ndarray) -> tuple[dict[str, int], np.ndarray]:
@@ -126,34 +119,20 @@ def run_on_chip(device: Device, a: np.ndarray, b: np.ndarray) -> tuple[dict[str,
     ``a`` is float16 [256, 256], ``b`` float32 [256, 256] (column n of B is row n, quantised here).
     """
     config = device.config
-    quantized = quantize(b, WeightFormat.W8)
-    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, 8)
-    device.write_memory(A, np.ascontiguousarray(a).view(np.uint8).reshape(-1))
-    device.write_memory(WEIGHTS, tiles)
-    for name, value in (
-        ("PROGRAM_BASE", 0),
-        ("REGION_BASE", 0),
-        ("REGION_LIMIT", END),
-        ("WRITE_BASE", C),
-        ("WRITE_LIMIT", END),
-    ):
-        device.write_register(registers.offset(name), value)
+    write_rows(device, A, a)
+    write_rows(device, WEIGHTS, weight_tiles(config, b))
     _run(device, list(_quantize_a(config)))
-    before = read_counters(device)
-    _run(device, list(_multiply(config)))
-    after = read_counters(device)
+    multiply = list(_multiply(config))
+    counters = measure(device, lambda: _run(device, multiply))
     _run(device, list(_store(config)))
     raw = device.read_memory(C, END - C)
-    counters = {key: after[key] - before[key] for key in after}
     return counters, raw.view("<f4").reshape(SIZE // 2, SIZE)
 
 
 def gemm_on_chip(name: str, progress: Progress) -> Result:
     """Useful MACs / (cycles * cells), from start command to interrupt."""
     config = find_preset("default")
-    random = np.random.default_rng(1)
-    a = random.standard_normal((SIZE, SIZE)).astype(np.float16)
-    b = random.standard_normal((SIZE, SIZE)).astype(np.float32)
+    a, b = random_operands(SIZE, SIZE, SIZE)
     with open_device("rtl", config, memory_bytes=END, progress=progress) as device:
         counters, _ = run_on_chip(device, a, b)
     return Result(

@@ -22,26 +22,21 @@ class Benchmark:
 
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "decode_shipped": Benchmark(
-        doc="decode of the shipped model, w8: fraction of the memory bandwidth",
-        run=lambda report: decode.decode_shipped("decode_shipped", "w8", "90 %", report),
-    ),
-    "decode_shipped_w4": Benchmark(
-        doc="decode of the shipped model, w4: fraction of the memory bandwidth",
-        run=lambda report: decode.decode_shipped("decode_shipped_w4", "w4", "90 %", report),
-    ),
-    "decode_15m_w8": Benchmark(
-        doc="a step of the stories15M shape at position 255, w8: fraction of the memory bandwidth",
-        run=lambda report: decode.decode_random(
-            "decode_15m_w8", "default", STORIES_15M, "w8", "97 %", report
-        ),
-    ),
-    "decode_15m_w4": Benchmark(
-        doc="the same, w4: fraction of the memory bandwidth",
-        run=lambda report: decode.decode_random(
-            "decode_15m_w4", "default", STORIES_15M, "w4", "97 %", report
-        ),
-    ),
+    **{
+        name: Benchmark(
+            doc=f"decode of the shipped model, {weights}: fraction of the memory bandwidth",
+            run=partial(decode.decode_shipped, name, weights, "90 %"),
+        )
+        for name, weights in (("decode_shipped", "w8"), ("decode_shipped_w4", "w4"))
+    },
+    **{
+        name: Benchmark(
+            doc=f"decode step of the stories15M shape at position 255, {weights}: fraction of the "
+            "memory bandwidth",
+            run=partial(decode.decode_random, name, STORIES_15M, weights, "97 %"),
+        )
+        for name, weights in (("decode_15m_w8", "w8"), ("decode_15m_w4", "w4"))
+    },
     "gemm_256_chip": Benchmark(
         doc="256 x 256 x 256 matrix product on the chip, weights streamed: useful MAC cycles",
         run=partial(gemm_on_chip.gemm_on_chip, "gemm_256_chip"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark returns."""
+"""What a benchmark returns, and how it is measured."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from weft_arch import registers
 from weft_arch.device import Device
 
-__all__ = ["Progress", "Result", "read_counters"]
+__all__ = ["Progress", "Result", "measure"]
 
 Progress = Callable[[str, float], None]
 
@@ -25,8 +25,14 @@ class Result:
     counters: dict[str, int] = field(default_factory=dict[str, int])
 
 
-def read_counters(device: Device) -> dict[str, int]:
-    """Every hardware counter by its lower-case name."""
+def measure(device: Device, work: Callable[[], object]) -> dict[str, int]:
+    """How far every hardware counter moves during some work, by lower-case name."""
+    before = _read_counters(device)
+    work()
+    return {name: value - before[name] for name, value in _read_counters(device).items()}
+
+
+def _read_counters(device: Device) -> dict[str, int]:
     values: dict[str, int] = {}
     for name in registers.COUNTERS:
         offset = registers.counter_offset(name)

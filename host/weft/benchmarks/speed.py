@@ -3,7 +3,7 @@
 
 import time
 
-from weft.benchmarks.result import Progress, Result, read_counters
+from weft.benchmarks.result import Progress, Result, measure
 from weft.llm import LLM
 
 __all__ = ["simulator_speed"]
@@ -16,11 +16,9 @@ def simulator_speed(progress: Progress) -> Result:
     with LLM(device="rtl", device_options={"progress": progress}) as llm:
         ids = llm.tokenizer.encode("Once upon a time")
         llm.runner.prefill(ids)
-        before, start = read_counters(llm.device), time.process_time()
-        for step in range(STEPS):
-            llm.runner.run_chunk([1], position=len(ids) + step)
+        start = time.process_time()
+        cycles = measure(llm.device, lambda: _decode(llm, len(ids)))["cycles"]
         seconds = time.process_time() - start
-        cycles = read_counters(llm.device)["cycles"] - before["cycles"]
     return Result(
         name="simulator",
         preset=llm.config.name,
@@ -29,3 +27,8 @@ def simulator_speed(progress: Progress) -> Result:
         target="80,000",
         cycles=cycles,
     )
+
+
+def _decode(llm: LLM, position: int) -> None:
+    for step in range(STEPS):
+        llm.runner.run_chunk([1], position=position + step)

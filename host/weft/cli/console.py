@@ -47,7 +47,7 @@ def build_progress() -> Generator[Callable[[str, float], None], None, None]:
         console=errors,
         transient=True,
     )
-    tasks: dict[str, TaskID] = {}
+    tasks: list[TaskID] = []
     stages: set[str] = set()
 
     def report(stage: str, fraction: float) -> None:
@@ -59,8 +59,8 @@ def build_progress() -> Generator[Callable[[str, float], None], None, None]:
             return
         if not tasks:
             bars.start()
-            tasks["build"] = bars.add_task(stage, total=1.0)
-        bars.update(tasks["build"], description=stage, completed=fraction)
+            tasks.append(bars.add_task(stage, total=1.0))
+        bars.update(tasks[0], description=stage, completed=fraction)
 
     try:
         yield report

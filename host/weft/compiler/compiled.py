@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import graph, plan
-from weft.compiler.emit import Register, emit
+from weft.compiler.conventions import Register
+from weft.compiler.emit import emit
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan

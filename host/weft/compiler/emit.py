@@ -1,97 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """Level 3: one program for prefill chunks of any size and for every decode step.
 
-The host sets scalar registers (see `Register`), writes token ids to memory and starts. The layer
-loop is a hardware loop; its addresses are scalar registers that advance with it.
+The host sets scalar registers (see `conventions.Register`), writes token ids to memory and starts.
+The layer loop is a hardware loop; its addresses are scalar registers that advance with it.
 """
 
 from collections.abc import Iterable
-from enum import IntEnum
 from typing import Any
 
+from weft.compiler.building_blocks import BuildingBlocks, f24
+from weft.compiler.conventions import Register, Token
 from weft.compiler.graph import Graph
-from weft.compiler.plan import MemoryPlan, OnChipPlan, WeightPart, blocks_of
-from weft.model import ModelConfig
-from weft_arch import float24, isa
+from weft.compiler.plan import MemoryPlan, OnChipPlan, blocks_of
+from weft_arch import isa
 from weft_arch.config import Configuration
 from weft_arch.isa import (
     Activation,
     Attend,
     Codebook,
     Halt,
-    InitMode,
     Instruction,
     Load,
     LoadFormat,
-    Loop,
     Matmul,
     OperandB,
-    Reduce,
-    ReduceOp,
-    ReducePost,
     Scalar,
     ScalarOp,
     Store,
     StoreKV,
     StoreTopK,
     StreamKV,
-    StreamWeights,
     Vector,
     VectorDestination,
     VectorOp,
     WeightFormat,
 )
 
-__all__ = ["Register", "Token", "emit"]
-
-
-class Register(IntEnum):
-    """Scalar registers. ROWS, POSITION, SEQUENCE, HEAD and LOGITS are the host's."""
-
-    ROWS = 1
-    """positions in this chunk, 1 to chunk_rows"""
-    POSITION = 2
-    """position of the first one; the program adds ROWS at its end"""
-    CONTEXT = 3
-    """keys after this chunk: POSITION + ROWS"""
-    ROPE = 4
-    IDS = 5
-    WEIGHTS = 6
-    GAINS = 7
-    KV = 8
-    QUERY_ROWS = 9
-    LAST_ROW = 10
-    SEQUENCE = 11
-    """byte offset of the sequence's KV cache"""
-    HEAD = 12
-    """1: compute logits; 0: leave the head out (all chunks of a prompt but the last)"""
-    LOGITS = 13
-    """rows of logits to store in memory: 0, 1 or, in a scoring program, ROWS"""
-    SCRATCH = 14
-
-
-class Token(IntEnum):
-    """Dependency tokens: who has made what."""
-
-    X = 1
-    """residual stream ready for a norm"""
-    NORMED = 2
-    KEYS_VALUES = 3
-    QUERIES = 4
-    KV_STORED = 5
-    QUERY_CODES = 6
-    HEADS = 7
-    ATTENDED = 8
-    X_ATTENTION = 9
-    NORMED_FFN = 10
-    GATE_UP = 11
-    HIDDEN = 12
-    GAIN_A = 13
-    GAIN_A_FREE = 14
-    GAIN_B = 15
-    GAIN_B_FREE = 16
-    LOGITS = 17
-    LOGITS_FREE = 18
+__all__ = ["emit"]
 
 
 _ACTIVATIONS = {
@@ -101,168 +46,7 @@ _ACTIVATIONS = {
 }
 
 
-def f24(value: float) -> int:
-    """The F24 pattern nearest to a number."""
-    return int(float24.encode(float24.round_to_f24(value)))
-
-
-class _Emitter:
-    def __init__(
-        self, graph: Graph, config: Configuration, chip: OnChipPlan, memory: MemoryPlan
-    ) -> None:
-        self.model: ModelConfig = graph.config
-        self.config, self.chip, self.memory = config, chip, memory
-        self.format = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
-        self.program: list[Instruction] = []
-
-    def add(self, *instructions: Instruction) -> None:
-        self.program.extend(instructions)
-
-    def words(self, width: int) -> int:
-        """Vector memory words of a row of ``width`` values."""
-        return -(-width // self.config.lanes)
-
-    def pieces(self, width: int) -> list[tuple[int, int, int]]:
-        """(first word, words, fill) of the whole blocks of a row, and of what is left over."""
-        words, per_block = self.words(width), self.config.words_per_block
-        whole = words // per_block * per_block
-        found = [(0, whole, 0), (whole, words - whole, 1)]
-        return [piece for piece in found if piece[1]]
-
-    # Loops -------------------------------------------------------------------------------------
-
-    def open_loop(self, *, count: int = 0, count_reg: int = 0) -> int:
-        self.add(Loop(count=count, count_reg=count_reg))
-        return len(self.program) - 1
-
-    def close_loop(self, at: int) -> None:
-        loop = self.program[at]
-        end = len(self.program)
-        self.program[at] = Loop(count=loop.count, count_reg=loop.count_reg, body_end=end)
-
-    # Building blocks ---------------------------------------------------------------------------
-
-    def quantize_rows(
-        self,
-        operation: VectorOp,
-        width: int,
-        *,
-        wait: int = 0,
-        signals: tuple[int, int] = (0, 0),
-        a: int,
-        a_outer: int,
-        d: int,
-        **operand_b: Any,
-    ) -> Iterable[Instruction]:
-        """A VECTOR over rows of ``width`` values whose results are quantised, the last block
-        filled with zeros where the width is no multiple of 32."""
-        per_block = self.config.words_per_block
-        d_outer, pieces = blocks_of(width), self.pieces(width)
-        b = operand_b.pop("b", 0)
-        in_memory = operand_b.get("operand_b", 0) == OperandB.VECTOR_MEMORY
-        for number, (start, size, fill) in enumerate(pieces):
-            last = number == len(pieces) - 1
-            yield Vector(
-                operation=operation,
-                to=VectorDestination.ACTIVATIONS,
-                count_reg=Register.ROWS,
-                words=size,
-                a=a + start,
-                a_outer=a_outer,
-                b=b + start if in_memory else b,
-                d=d + start // per_block,
-                d_outer=d_outer,
-                group_words=per_block,
-                fill=fill,
-                wait_a=wait if number == 0 else 0,
-                signal_a=signals[0] if last else 0,
-                signal_b=signals[1] if last else 0,
-                **operand_b,
-            )
-
-    def norm(
-        self, gain: str, wait: int, gain_ready: int, gain_free: int, signal: int
-    ) -> Iterable[Instruction]:
-        """x * rsqrt(mean(x * x) + eps), then times the gain and quantised."""
-        dim, vector = self.model.dim, self.chip.vector
-        words = self.words(dim)
-        yield Reduce(
-            wait_a=wait,
-            operation=ReduceOp.SUM_SQUARES,
-            post=ReducePost.RSQRT,
-            address=f24(1 / dim),
-            offset=f24(self.model.norm_eps),
-            count_reg=Register.ROWS,
-            words=words,
-            a=vector["x"].base,
-            a_outer=words,
-            d_outer=1,
-        )
-        yield Vector(
-            operation=VectorOp.MUL,
-            operand_b=OperandB.ROW_SCALAR,
-            wait_a=gain_ready,
-            count_reg=Register.ROWS,
-            words=words,
-            a=vector["x"].base,
-            a_outer=words,
-            b_outer=1,
-            d=vector["scratch"].base,
-            d_outer=words,
-        )
-        yield from self.quantize_rows(
-            VectorOp.MUL,
-            dim,
-            signals=(signal, gain_free),
-            a=vector["scratch"].base,
-            a_outer=words,
-            b=vector[gain].base,
-            d=self.chip.activations["normed"].base,
-        )
-
-    def load_gain(self, gain: str, address: int, reg: int, free: int, ready: int) -> Instruction:
-        return Load(
-            wait_a=free,
-            signal_a=ready,
-            address=address,
-            address_reg=reg,
-            count=1,
-            format=LoadFormat.F32,
-            words=self.words(self.model.dim),
-            destination=self.chip.vector[gain].base,
-        )
-
-    def matmul(
-        self,
-        part: WeightPart,
-        source: str,
-        destination: str,
-        *,
-        residual: bool = False,
-        **more: Any,
-    ) -> Instruction:
-        n_tiles = sum(part.n_tiles)
-        out = self.chip.vector[destination].base
-        init: dict[str, Any] = {
-            "init": InitMode.VECTOR_MEMORY,
-            "initial": out,
-            "initial_stride": n_tiles,
-        }
-        return Matmul(
-            count_reg=Register.ROWS,
-            address=self.chip.activations[source].base,
-            activation_stride=part.k_blocks,
-            k_blocks=part.k_blocks,
-            n_tiles=n_tiles,
-            format=self.format,
-            destination=out,
-            destination_stride=n_tiles,
-            **(init if residual else {}),
-            **more,
-        )
-
-    # The program -------------------------------------------------------------------------------
-
+class _LlamaProgram(BuildingBlocks):
     def emit(self) -> list[Instruction]:
         self.prologue()
         layers = self.open_loop(count=self.model.n_layers)
@@ -335,10 +119,6 @@ class _Emitter:
             ),
         )
 
-    def stream(self, parts: Iterable[WeightPart], start: int, reg: int) -> Instruction:
-        tiles = sum(p.tiles for p in parts)
-        return StreamWeights(address=start, address_reg=reg, count=tiles, format=self.format)
-
     def attention_layer(self) -> None:
         chip, memory = self.chip, self.memory
         kv_part, q_part, o_part = memory.layer_parts[:3]
@@ -381,23 +161,23 @@ class _Emitter:
     def zeros_between_heads(self) -> Iterable[Instruction]:
         """Zeros where heads do not fill their slots; nothing overwrites them."""
         heads = self.chip.heads
-        if heads.fills_slots:
+        if heads.fill_slots:
             return
-        padded, head_words = self.chip.vector["padded"].base, self.words(self.model.head_dim)
-        slot_words = heads.k_blocks * self.config.words_per_block
+        head_words = self.words(self.model.head_dim)
+        start = self.chip.vector["padded"].base + head_words
         yield Vector(
             operation=VectorOp.MUL,
             operand_b=OperandB.IMMEDIATE,
             address=f24(0.0),
-            count=2 * self.chip.chunk_rows,
-            inner=heads.n_slots,
-            words=slot_words - head_words,
-            a=padded + head_words,
-            a_outer=heads.n_slots * slot_words,
-            a_inner=slot_words,
-            d=padded + head_words,
-            d_outer=heads.n_slots * slot_words,
-            d_inner=slot_words,
+            count_reg=Register.ROWS,
+            inner=2 * heads.n_slots,
+            words=heads.slot_words - head_words,
+            a=start,
+            a_outer=2 * heads.n_slots * heads.slot_words,
+            a_inner=heads.slot_words,
+            d=start,
+            d_outer=2 * heads.n_slots * heads.slot_words,
+            d_inner=heads.slot_words,
         )
 
     def keys_values(self) -> Iterable[Instruction]:
@@ -409,14 +189,13 @@ class _Emitter:
         chip, heads, vector = self.chip, self.chip.heads, self.chip.vector
         head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
         kv_words = self.words(self.model.kv_dim)
-        slot_words = heads.k_blocks * per_block
+        slot_words = heads.slot_words
         keys = slots = vector["keys_values"].base
         slot_stride, values = 2 * kv_words, kv_words
-        if not heads.fills_slots:
+        if not heads.fill_slots:
             slots, slot_stride = vector["padded"].base, 2 * heads.n_slots * slot_words
             values = heads.n_slots * slot_words
-        direct = heads.per_slot == 1 and heads.fills_slots
-        heads_apart = head_words if heads.fills_slots else slot_words
+        heads_apart = head_words if heads.fill_slots else slot_words
         each: dict[str, Any] = {
             "count_reg": Register.ROWS,
             "inner": self.model.n_kv_heads,
@@ -429,7 +208,7 @@ class _Emitter:
         yield Vector(
             wait_a=Token.KEYS_VALUES,
             operation=VectorOp.ROPE,
-            to=VectorDestination.KEYS if direct else VectorDestination.VECTOR_MEMORY,
+            to=VectorDestination.KEYS if heads.are_slots else VectorDestination.VECTOR_MEMORY,
             address=head_words,
             a=keys,
             b=vector["rope"].base,
@@ -438,13 +217,13 @@ class _Emitter:
             group_words=per_block,
             **each,
         )
-        if not heads.fills_slots:
+        if not heads.fill_slots:
             yield Vector(operation=VectorOp.COPY, a=keys + kv_words, d=slots + values, **each)
         for to, start, group_words in (
             (VectorDestination.KEYS, slots, per_block),
             (VectorDestination.VALUES, slots + values, slot_words),
         ):
-            if to == VectorDestination.KEYS and direct:
+            if to == VectorDestination.KEYS and heads.are_slots:
                 continue
             yield Vector(
                 operation=VectorOp.COPY,
@@ -511,8 +290,7 @@ class _Emitter:
 
     def _attention_word(self, slot: int) -> int:
         heads = self.chip.heads
-        slot_words = heads.k_blocks * self.config.words_per_block
-        size = self.chip.chunk_rows * heads.rows * slot_words
+        size = self.chip.chunk_rows * heads.rows * heads.slot_words
         return self.chip.vector["attention"].base + slot * size
 
     def attend(self, slot: int) -> Instruction:
@@ -530,7 +308,7 @@ class _Emitter:
             causal=1,
             probabilities=self.chip.activations["probabilities"].base,
             destination=self._attention_word(slot),
-            destination_stride=heads.k_blocks * self.config.words_per_block,
+            destination_stride=heads.slot_words,
             row_scalar=slot * self.chip.chunk_rows * heads.rows,
         )
 
@@ -538,8 +316,7 @@ class _Emitter:
         """Divide by the softmax sums and quantise, heads side by side."""
         chip, heads = self.chip, self.chip.heads
         head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
-        slot_words = heads.k_blocks * per_block
-        packed = "packed" in chip.vector
+        packed = not heads.are_slots
         row_words = self.words(self.model.q_dim)
         row_blocks = blocks_of(self.model.q_dim)
         for kv_head in range(heads.n_kv_heads):
@@ -555,9 +332,10 @@ class _Emitter:
                 count_reg=Register.ROWS,
                 inner=heads.group,
                 words=head_words,
-                a=self._attention_word(slot) + place * (heads.group * slot_words + head_words),
-                a_outer=heads.rows * slot_words,
-                a_inner=slot_words,
+                a=self._attention_word(slot)
+                + place * (heads.group * heads.slot_words + head_words),
+                a_outer=heads.rows * heads.slot_words,
+                a_inner=heads.slot_words,
                 b=slot * chip.chunk_rows * heads.rows + place * heads.group,
                 b_outer=heads.rows,
                 b_inner=1,
@@ -702,6 +480,6 @@ def emit(
     graph: Graph, config: Configuration, chip: OnChipPlan, memory: MemoryPlan
 ) -> list[Instruction]:
     """The program of a model. ``graph`` must be of the Llama form that `llama_graph` makes."""
-    program = _Emitter(graph, config, chip, memory).emit()
+    program = _LlamaProgram(graph, config, chip, memory).emit()
     assert all(isinstance(i, isa.Instruction) for i in program)
     return program

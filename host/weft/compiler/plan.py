@@ -22,6 +22,9 @@ _ALIGNMENT = 64
 ROW_SCALARS = 256
 LOGIT_WORDS = 512
 """Most vector memory words of logits per MATMUL of the head."""
+_OF_ATTENTION = ("keys_values", "queries", "attention", "packed")
+_OF_FEED_FORWARD = ("gate_up",)
+"""Regions of vector memory that share words: the ones are dead before the others are made."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Heads:
     n_kv_heads: int
     group: int
     """query heads per KV head"""
+    words_per_block: int
 
     @property
     def per_slot(self) -> int:
@@ -67,9 +71,19 @@ class Heads:
         return blocks_of(self.head_dim)
 
     @property
-    def fills_slots(self) -> bool:
+    def slot_words(self) -> int:
+        """Vector memory words per slot."""
+        return self.k_blocks * self.words_per_block
+
+    @property
+    def fill_slots(self) -> bool:
         """Whether the heads leave no channel of their slots empty."""
         return self.head_dim * self.per_slot == self.k_blocks * BLOCK
+
+    @property
+    def are_slots(self) -> bool:
+        """Whether every head is a slot: alone in it, with no channel empty."""
+        return self.per_slot == 1 and self.fill_slots
 
     @property
     def rows(self) -> int:
@@ -84,7 +98,7 @@ class Heads:
             raise CompileError(
                 f"head_dim is {size}; preset {config.name} takes multiples of {config.lanes}."
             )
-        heads = cls(size, model.n_kv_heads, model.heads_per_kv_head)
+        heads = cls(size, model.n_kv_heads, model.heads_per_kv_head, config.words_per_block)
         if heads.per_slot > 1 and model.n_kv_heads % heads.per_slot:
             raise CompileError(
                 f"n_kv_heads is {model.n_kv_heads}; heads of {size} channels need a multiple "
@@ -126,8 +140,7 @@ def plan_chip(
             f"dim is {graph.config.dim}; preset {config.name} needs a multiple of {config.lanes}."
         )
     limit = min(config.max_rows // heads.rows, ROW_SCALARS // (heads.rows * heads.n_slots))
-    slot_words = heads.k_blocks * config.words_per_block
-    limit = min(limit, config.accumulator_words // (heads.rows * (1 + slot_words)))
+    limit = min(limit, config.accumulator_words // (heads.rows * (1 + heads.slot_words)))
     if chunk_rows is not None:
         limit = min(limit, chunk_rows)
     for rows in range(limit, 0, -1):
@@ -172,15 +185,14 @@ def _lay_out(
     vector("gain_b", words(model.dim))
     vector("rope", rows * 4 * words(model.head_dim))
     vector("logits", logit_rows * min(words(model.vocab_size), LOGIT_WORDS))
-    if not heads.fills_slots:  # keys, then values; the zeros between the heads stay
-        vector("padded", 2 * rows * heads.n_slots * heads.k_blocks * config.words_per_block)
+    if not heads.fill_slots:  # keys, then values; the zeros between the heads stay
+        vector("padded", 2 * rows * heads.n_slots * heads.slot_words)
     # Attention's values are dead before the feed-forward ones are made, and the other way round.
     shared = place
-    slot_words = heads.k_blocks * config.words_per_block
     vector("keys_values", rows * 2 * words(model.kv_dim))
     vector("queries", rows * words(model.q_dim))
-    vector("attention", heads.n_slots * rows * heads.rows * slot_words)
-    if heads.per_slot > 1 or not heads.fills_slots:
+    vector("attention", heads.n_slots * rows * heads.rows * heads.slot_words)
+    if not heads.are_slots:
         vector("packed", rows * words(model.q_dim))
     place = shared
     vector("gate_up", rows * 2 * words(model.hidden_dim))
@@ -309,11 +321,8 @@ def plan_memory(
 def check(graph: Graph, chip: OnChipPlan, config: Configuration) -> None:
     """Raise `CompileError` unless values that live at the same time have their own words, and
     every CODES value has blocks enough."""
-    together = [n for n in chip.vector if n != "gate_up"]
-    feed_forward = ["x", "scratch", "gain_a", "gain_b", "rope", "logits", "gate_up"]
-    feed_forward += ["padded"] if "padded" in chip.vector else []
-    for names, where in ((together, chip.vector), (feed_forward, chip.vector)):
-        _check_disjoint([(n, where[n]) for n in names])
+    for dead in (_OF_FEED_FORWARD, _OF_ATTENTION):
+        _check_disjoint([(n, region) for n, region in chip.vector.items() if n not in dead])
     _check_disjoint(list(chip.activations.items()))
     for op in graph.layer:
         out = getattr(op, "out", None)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
-from weft.compiler.emit import Register
+from weft.compiler.conventions import Register
 from weft.errors import WeftError
+from weft.runtime.program import set_program
 from weft_arch import registers
 from weft_arch.device import Device, DeviceError
 from weft_arch.registers import Control
@@ -66,15 +67,13 @@ class ModelRunner:
                 f"the device has {device.memory.size}."
             )
         device.write_memory(compiled.base, compiled.image)
-        for name, value in (
-            ("PROGRAM_BASE", memory.regions["program"].base),
-            ("PROGRAM_LENGTH", len(compiled.program)),
-            ("REGION_BASE", compiled.base),
-            ("REGION_LIMIT", memory.size),
-            ("WRITE_BASE", memory.read_only_end),
-            ("WRITE_LIMIT", memory.size),
-        ):
-            device.write_register(registers.offset(name), value)
+        set_program(
+            device,
+            memory.regions["program"].base,
+            len(compiled.program),
+            region=(compiled.base, memory.size),
+            write=(memory.read_only_end, memory.size),
+        )
         self._scalars: dict[Register, int] = {}
 
     @property

@@ -5,13 +5,14 @@ Yosys does not use the registers of a MULT18X18D, and spends twice the needed lo
 multiplier of row adders. So the array holds black boxes, which are mapped to primitives after
 ``synth_ecp5``::
 
-    text = verilog.convert(design, platform=Ecp5Target(hard_multipliers=128))
-    read_verilog <black_boxes(bits) + text>; hierarchy -top ...; proc; opt_clean -purge
+    text = to_verilog(design, "weft_top", Ecp5Target(hard_multipliers=128))
+    read_verilog -sv <black_boxes(bits) + text>; hierarchy -top weft_top; proc
+    flatten; rename -hide w:* c:*
     synth_ecp5; techmap -map <techmap(bits)>; opt_clean
 
 Instantiating the primitives before synthesis does not work: abc9 fails on their string parameters.
-``opt_clean -purge`` removes the wires by which Amaranth names the elements of array ports: one
-called ``port[3]`` is taken for a bit of ``port`` by abc9, which then ends with an assertion.
+Hiding the names keeps those that Amaranth gives to the elements of array ports away from abc9: it
+takes ``port[3]`` for a bit of ``port`` and ends with an assertion.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ _ZERO, _ONE = "1'b0", "1'b1"
 
 @dataclass(frozen=True)
 class Ecp5Target:
-    """Pass it as ``platform`` to `amaranth.back.verilog.convert`.
+    """Pass it as ``platform`` to `weft_rtl.verilog_text.to_verilog`.
 
     Members
     -------

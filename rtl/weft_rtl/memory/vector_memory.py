@@ -91,10 +91,10 @@ class VectorMemory(wiring.Component):
         # Writes
         write_port = ram.write_port()
         payload = self.load_write.payload.as_value()
-        taken = 0
+        writing = 0
         for writer in (self.compute_write, self.vector_write, self.load_write):
-            m.d.comb += writer.ready.eq(~taken)
-            taken = taken | writer.valid
+            m.d.comb += writer.ready.eq(~writing)
+            writing = writing | writer.valid
         for writer in (self.vector_write, self.compute_write):
             payload = Mux(writer.valid, writer.payload.as_value(), payload)
         chosen = Signal(vector_write(config), name="chosen_write")
@@ -102,6 +102,6 @@ class VectorMemory(wiring.Component):
             chosen.as_value().eq(payload),
             write_port.addr.eq(chosen.address[:depth_bits]),
             write_port.data.eq(chosen.data.as_value()),
-            write_port.en.eq(taken),
+            write_port.en.eq(writing),
         ]
         return m

@@ -131,16 +131,11 @@ class ReductionSequencer(wiring.Component):
 
         # Operand choices go to every bit of every lane, so they are registers.
         lane_steps = [lanes_at + k * latency for k in range(levels)]
-        a_oldest, a_2, a_1, b_product, b_sum = (
-            Signal(name=name, init=init)
-            for name, init in (
-                ("a_oldest", 0),
-                ("a_2", 0),
-                ("a_1", 0),
-                ("b_product", 1),
-                ("b_sum", 0),
-            )
-        )
+        a_oldest = Signal()
+        a_2 = Signal()
+        a_1 = Signal()
+        b_product = Signal(init=1)
+        b_sum = Signal()
         m.d.sync += [
             a_oldest.eq((~tree_next & ~first_round_next) | before(oldest_steps)),
             a_2.eq(before(two_steps)),

@@ -47,14 +47,11 @@ class MemoryAgents:
         self._block = Packer(activation_block(config))
         self._word = Packer(float_word(config))
         self._write = Packer(vector_write(config))
-        self.vector_memory = [self._patterns(word) for word in model.vector_memory]
+        self.vector_memory = [_pattern(word) for word in model.vector_memory]
         self._pending: deque[tuple[Any, Any, int]] = deque([(None, None, 0)])
         self._late_write: int | None = None
         bench.dut.vector_read__request__ready.value = 1
         bench.add_agent(self._at_edge)
-
-    def _patterns(self, word: np.ndarray) -> int:
-        return self._word.pack([int(x) for x in float24.encode(word)])
 
     def _at_edge(self) -> None:
         dut, model = self._dut, self._model
@@ -190,15 +187,16 @@ class EngineHarness:
         _same(self.scores.received, expected.scores)
         _same(self.top_k.received, expected.top_k)
         assert len(self.counter.cycles["o_pass_done"]) == expected.passes_done
-        words = [self._pattern(word) for word in self.model.vector_memory]
+        words = [_pattern(word) for word in self.model.vector_memory]
         assert self.memories.vector_memory == words
         rows = self.counter.cycles["o_mac"]
         assert len(rows) == len(expected.row_cycles)
         if cycles:
             assert [row - rows[0] for row in rows] == expected.row_cycles
 
-    def _pattern(self, word: np.ndarray) -> int:
-        return sum(int(x) << 24 * lane for lane, x in enumerate(float24.encode(word)))
+
+def _pattern(word: np.ndarray) -> int:
+    return sum(int(x) << 24 * lane for lane, x in enumerate(float24.encode(word)))
 
 
 def _same(got: list[Any], expected: list[Any]) -> None:

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the program of a model is built from: loops, norms, quantised rows, products."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from weft.compiler.conventions import Register
+from weft.compiler.graph import Graph
+from weft.compiler.plan import MemoryPlan, OnChipPlan, WeightPart, blocks_of
+from weft.model import ModelConfig
+from weft_arch import float24
+from weft_arch.config import Configuration
+from weft_arch.isa import (
+    InitMode,
+    Instruction,
+    Load,
+    LoadFormat,
+    Loop,
+    Matmul,
+    OperandB,
+    Reduce,
+    ReduceOp,
+    ReducePost,
+    StreamWeights,
+    Vector,
+    VectorDestination,
+    VectorOp,
+    WeightFormat,
+)
+
+__all__ = ["BuildingBlocks", "f24"]
+
+
+def f24(value: float) -> int:
+    """The F24 pattern nearest to a number."""
+    return int(float24.encode(float24.round_to_f24(value)))
+
+
+class BuildingBlocks:
+    """Instructions collected so far, and the pieces that programs are put together from."""
+
+    def __init__(
+        self, graph: Graph, config: Configuration, chip: OnChipPlan, memory: MemoryPlan
+    ) -> None:
+        self.model: ModelConfig = graph.config
+        self.config, self.chip, self.memory = config, chip, memory
+        self.format = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
+        self.program: list[Instruction] = []
+
+    def add(self, *instructions: Instruction) -> None:
+        """Put instructions at the end."""
+        self.program.extend(instructions)
+
+    def words(self, width: int) -> int:
+        """Vector memory words of a row of ``width`` values."""
+        return -(-width // self.config.lanes)
+
+    def pieces(self, width: int) -> list[tuple[int, int, int]]:
+        """(first word, words, fill) of the whole blocks of a row, and of what is left over."""
+        words, per_block = self.words(width), self.config.words_per_block
+        whole = words // per_block * per_block
+        found = [(0, whole, 0), (whole, words - whole, 1)]
+        return [piece for piece in found if piece[1]]
+
+    def open_loop(self, *, count: int = 0, count_reg: int = 0) -> int:
+        """Begin a hardware loop; `close_loop` takes what this gives."""
+        self.add(Loop(count=count, count_reg=count_reg))
+        return len(self.program) - 1
+
+    def close_loop(self, at: int) -> None:
+        """End the loop that was opened ``at``."""
+        loop = self.program[at]
+        end = len(self.program)
+        self.program[at] = Loop(count=loop.count, count_reg=loop.count_reg, body_end=end)
+
+    def quantize_rows(
+        self,
+        operation: VectorOp,
+        width: int,
+        *,
+        wait: int = 0,
+        signals: tuple[int, int] = (0, 0),
+        a: int,
+        a_outer: int,
+        d: int,
+        **operand_b: Any,
+    ) -> Iterable[Instruction]:
+        """A VECTOR over rows of ``width`` values whose results are quantised, the last block
+        filled with zeros where the width is no multiple of 32."""
+        per_block = self.config.words_per_block
+        d_outer, pieces = blocks_of(width), self.pieces(width)
+        b = operand_b.pop("b", 0)
+        in_memory = operand_b.get("operand_b", 0) == OperandB.VECTOR_MEMORY
+        for number, (start, size, fill) in enumerate(pieces):
+            last = number == len(pieces) - 1
+            yield Vector(
+                operation=operation,
+                to=VectorDestination.ACTIVATIONS,
+                count_reg=Register.ROWS,
+                words=size,
+                a=a + start,
+                a_outer=a_outer,
+                b=b + start if in_memory else b,
+                d=d + start // per_block,
+                d_outer=d_outer,
+                group_words=per_block,
+                fill=fill,
+                wait_a=wait if number == 0 else 0,
+                signal_a=signals[0] if last else 0,
+                signal_b=signals[1] if last else 0,
+                **operand_b,
+            )
+
+    def norm(
+        self, gain: str, wait: int, gain_ready: int, gain_free: int, signal: int
+    ) -> Iterable[Instruction]:
+        """x * rsqrt(mean(x * x) + eps), then times the gain and quantised."""
+        dim, vector = self.model.dim, self.chip.vector
+        words = self.words(dim)
+        yield Reduce(
+            wait_a=wait,
+            operation=ReduceOp.SUM_SQUARES,
+            post=ReducePost.RSQRT,
+            address=f24(1 / dim),
+            offset=f24(self.model.norm_eps),
+            count_reg=Register.ROWS,
+            words=words,
+            a=vector["x"].base,
+            a_outer=words,
+            d_outer=1,
+        )
+        yield Vector(
+            operation=VectorOp.MUL,
+            operand_b=OperandB.ROW_SCALAR,
+            wait_a=gain_ready,
+            count_reg=Register.ROWS,
+            words=words,
+            a=vector["x"].base,
+            a_outer=words,
+            b_outer=1,
+            d=vector["scratch"].base,
+            d_outer=words,
+        )
+        yield from self.quantize_rows(
+            VectorOp.MUL,
+            dim,
+            signals=(signal, gain_free),
+            a=vector["scratch"].base,
+            a_outer=words,
+            b=vector[gain].base,
+            d=self.chip.activations["normed"].base,
+        )
+
+    def load_gain(self, gain: str, address: int, reg: int, free: int, ready: int) -> Instruction:
+        """The LOAD of a norm's gain; waits on ``free`` and signals ``ready``."""
+        return Load(
+            wait_a=free,
+            signal_a=ready,
+            address=address,
+            address_reg=reg,
+            count=1,
+            format=LoadFormat.F32,
+            words=self.words(self.model.dim),
+            destination=self.chip.vector[gain].base,
+        )
+
+    def matmul(
+        self,
+        part: WeightPart,
+        source: str,
+        destination: str,
+        *,
+        residual: bool = False,
+        **more: Any,
+    ) -> Instruction:
+        """A product with the next weights of the stream; a residual is added to what is there."""
+        n_tiles = sum(part.n_tiles)
+        out = self.chip.vector[destination].base
+        init: dict[str, Any] = {
+            "init": InitMode.VECTOR_MEMORY,
+            "initial": out,
+            "initial_stride": n_tiles,
+        }
+        return Matmul(
+            count_reg=Register.ROWS,
+            address=self.chip.activations[source].base,
+            activation_stride=part.k_blocks,
+            k_blocks=part.k_blocks,
+            n_tiles=n_tiles,
+            format=self.format,
+            destination=out,
+            destination_stride=n_tiles,
+            **(init if residual else {}),
+            **more,
+        )
+
+    def stream(self, parts: Iterable[WeightPart], start: int, reg: int) -> Instruction:
+        """The weights of parts that lie side by side in memory, from ``start`` + ``reg``."""
+        tiles = sum(p.tiles for p in parts)
+        return StreamWeights(address=start, address_reg=reg, count=tiles, format=self.format)
