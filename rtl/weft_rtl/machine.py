@@ -165,6 +165,7 @@ class Machine(wiring.Component):
             port.i_write_base.eq(self.i_write_base),
             port.i_write_limit.eq(self.i_write_limit),
             port.i_quiesce.eq(self.i_stop),
+            port.i_stream_low.eq(weights.o_low),
             self.o_quiet.eq(port.o_quiet),
         ]
 

@@ -42,6 +42,8 @@ MOST_PIECES, LEAST_PIECE_BLOCKS = 8, 2
 """Small pieces begin early, but results that start and end in vector memory piece by piece keep its
 ports busy for a cycle in every `piece_blocks`."""
 MOST_SLICE_TILES = 16
+PARTS = 2
+"""Parts of a piece's rows: one is quantised while the next is loaded."""
 
 
 class Token(IntEnum):
@@ -183,12 +185,15 @@ def gemm_program(plan: GemmPlan) -> list[Instruction]:
     """The program: a loop over all groups but the last, and the last one."""
     groups = plan.rows // plan.group_rows
     body = [*_group(plan, last=False), *_advance(plan)]
+    free = [Token.STAGE_FREE] * plan.stages + [Token.CODES_FREE] * plan.pieces
+    free += [Token.RESULT_FREE] * 2
     program: list[Instruction] = [
+        *(
+            Vector(signal_a=free[k], signal_b=free[k + 1] if k + 1 < len(free) else 0, words=1)
+            for k in range(0, len(free), 2)
+        ),
         Scalar(destination=Register.A, address=plan.a),
         Scalar(destination=Register.C, address=plan.c),
-        *(Vector(signal_a=Token.STAGE_FREE, words=1) for _ in range(plan.stages)),
-        *(Vector(signal_a=Token.RESULT_FREE, words=1) for _ in range(2)),
-        *(Vector(signal_a=Token.CODES_FREE, words=1) for _ in range(plan.pieces)),
     ]
     program += [Loop(count=groups - 1, body_end=len(program) + 1 + len(body)), *body]
     program += _group(plan, last=True)
@@ -215,74 +220,91 @@ def _group(plan: GemmPlan, *, last: bool) -> list[Instruction]:
     tile_bytes = plan.config.tile_bytes(8)
     slice_size = plan.slice_tiles * plan.k_blocks
     whole = plan.n_tiles * plan.k_blocks
-    n_slices = plan.n_tiles // plan.slice_tiles
     if last:
         program.append(StreamWeights(address=plan.weights, count=whole - slice_size))
         program.append(StreamWeights(address=plan.weights + whole * tile_bytes, count=slice_size))
     else:
         program.append(StreamWeights(address=plan.weights, count=whole))
 
-    sizes = [plan.slice_tiles] * n_slices
-    if last:  # ever smaller: the last results to be stored are few
-        sizes = [plan.slice_tiles, *_tapered(plan.n_tiles - plan.slice_tiles, plan.slice_tiles)]
-    tile = 0
-    for number, size in enumerate(sizes):
-        take, give = number == 0, not last and number == n_slices - 1
-        program += _multiply(plan, number, size, take=take, give=give)
-        program.append(_store(plan, number, tile, size))
-        tile += size
+    for each in _slices(plan, taper=last):
+        take, give = each.tile == 0, not last and each.tile == plan.n_tiles - plan.slice_tiles
+        program += _multiply(plan, each, take=take, give=give)
+        program.append(_store(plan, each))
     return program
 
 
-def _tapered(tiles: int, limit: int) -> Iterable[int]:
-    while tiles:
-        size = min(limit, -(-tiles // 2))
-        yield size
-        tiles -= size
+@dataclass(frozen=True, kw_only=True)
+class _Slice:
+    """Some tiles of columns, and the vector memory word where their results begin."""
+
+    tile: int
+    size: int
+    word: int
+    takes_buffer: bool = True
+    frees_buffer: bool = True
+
+
+def _slices(plan: GemmPlan, *, taper: bool) -> Iterable[_Slice]:
+    """The slices of a group. With ``taper``, the last one is a few ever smaller ones side by side
+    in its buffer, so that little is left to store at the end."""
+    size = plan.slice_tiles
+    for number in range(plan.n_tiles // size - int(taper)):
+        yield _Slice(tile=number * size, size=size, word=plan.result(number))
+    left = size if taper else 0
+    while left:
+        tile, part = plan.n_tiles - left, -(-left // 2)
+        yield _Slice(
+            tile=tile,
+            size=part,
+            word=plan.result(plan.n_tiles // size - 1) + (size - left) * plan.group_rows,
+            takes_buffer=left == size,
+            frees_buffer=left == part,
+        )
+        left -= part
 
 
 def _quantize(plan: GemmPlan, piece: int) -> Iterable[Instruction]:
     stage = piece % plan.stages * plan.group_rows * plan.piece_words
-    yield Load(
-        wait_a=Token.STAGE_FREE,
-        signal_a=Token.STAGED,
-        address=2 * piece * plan.piece_blocks * BLOCK,
-        address_reg=Register.A,
-        count=plan.group_rows,
-        format=LoadFormat.F16,
-        words=plan.piece_words,
-        destination=stage,
-        destination_stride=plan.piece_words,
-        row_bytes=2 * plan.depth,
-    )
-    yield Vector(
-        wait_a=Token.STAGED,
-        wait_b=Token.CODES_FREE,
-        signal_a=Token.STAGE_FREE,
-        signal_b=Token.QUANTIZED,
-        operation=VectorOp.COPY,
-        to=VectorDestination.ACTIVATIONS,
-        count=plan.group_rows,
-        words=plan.piece_words,
-        a=stage,
-        a_outer=plan.piece_words,
-        d=piece * plan.piece_blocks,
-        d_outer=plan.k_blocks,
-        group_words=plan.config.words_per_block,
-    )
+    rows = plan.group_rows // PARTS if plan.group_rows % PARTS == 0 else plan.group_rows
+    for row in range(0, plan.group_rows, rows):
+        first, last = row == 0, row + rows == plan.group_rows
+        yield Load(
+            wait_a=Token.STAGE_FREE if first else 0,
+            signal_a=Token.STAGED,
+            address=2 * (row * plan.depth + piece * plan.piece_blocks * BLOCK),
+            address_reg=Register.A,
+            count=rows,
+            format=LoadFormat.F16,
+            words=plan.piece_words,
+            destination=stage + row * plan.piece_words,
+            destination_stride=plan.piece_words,
+            row_bytes=2 * plan.depth,
+        )
+        yield Vector(
+            wait_a=Token.STAGED,
+            wait_b=Token.CODES_FREE if first else 0,
+            signal_a=Token.STAGE_FREE if last else 0,
+            signal_b=Token.QUANTIZED if last else 0,
+            operation=VectorOp.COPY,
+            to=VectorDestination.ACTIVATIONS,
+            count=rows,
+            words=plan.piece_words,
+            a=stage + row * plan.piece_words,
+            a_outer=plan.piece_words,
+            d=row * plan.k_blocks + piece * plan.piece_blocks,
+            d_outer=plan.k_blocks,
+            group_words=plan.config.words_per_block,
+        )
 
 
-def _multiply(
-    plan: GemmPlan, number: int, size: int, *, take: bool, give: bool
-) -> Iterable[Instruction]:
+def _multiply(plan: GemmPlan, each: _Slice, *, take: bool, give: bool) -> Iterable[Instruction]:
     """A slice, at once or piece by piece: each taken when it is there, or given back after use."""
     pieces = plan.pieces if take or give else 1
     blocks = plan.k_blocks // pieces
-    result = plan.result(number)
     for piece in range(pieces):
         first, last = piece == 0, piece == pieces - 1
         yield Matmul(
-            wait_a=Token.RESULT_FREE if first else 0,
+            wait_a=Token.RESULT_FREE if first and each.takes_buffer else 0,
             wait_b=Token.QUANTIZED if take else 0,
             signal_a=Token.DONE if last else 0,
             signal_b=Token.CODES_FREE if give else 0,
@@ -290,25 +312,25 @@ def _multiply(
             count=plan.group_rows,
             activation_stride=plan.k_blocks,
             k_blocks=blocks,
-            n_tiles=size,
+            n_tiles=each.size,
             init=InitMode.ZERO if first else InitMode.VECTOR_MEMORY,
-            initial=0 if first else result,
-            initial_stride=0 if first else size,
-            destination=result,
-            destination_stride=size,
+            initial=0 if first else each.word,
+            initial_stride=0 if first else each.size,
+            destination=each.word,
+            destination_stride=each.size,
         )
 
 
-def _store(plan: GemmPlan, number: int, tile: int, size: int) -> Instruction:
+def _store(plan: GemmPlan, each: _Slice) -> Instruction:
     return Store(
         wait_a=Token.DONE,
-        signal_a=Token.RESULT_FREE,
-        address=4 * tile * plan.config.array_cols,
+        signal_a=Token.RESULT_FREE if each.frees_buffer else 0,
+        address=4 * each.tile * plan.config.array_cols,
         address_reg=Register.C,
         count=plan.group_rows,
-        words=size,
-        source=plan.result(number),
-        source_stride=size,
+        words=each.size,
+        source=each.word,
+        source_stride=each.size,
         row_bytes=4 * plan.columns,
     )
 

@@ -3,19 +3,15 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import Configuration
-from weft_rtl.dma.arithmetic import part_of
 from weft_rtl.dma.load_rows import LoadPart, PartKind
 from weft_rtl.dma.load_scales import LoadScales
-from weft_rtl.floating.half_to_float import HalfToFloat
-from weft_rtl.floating.integer_to_float import IntegerToFloat
-from weft_rtl.floating.multiplier import FloatMultiplier
-from weft_rtl.floating.single_to_float import SingleToFloat
-from weft_rtl.interfaces import VECTOR_ADDRESS, float_word, vector_write
+from weft_rtl.dma.load_values import LoadValues
+from weft_rtl.interfaces import VECTOR_ADDRESS, vector_write
 
 __all__ = ["LoadConvert"]
 
@@ -26,10 +22,10 @@ WORDS_AT_ONCE = 2
 class LoadConvert(wiring.Component):
     """Follows the parts of the load unit through their beats.
 
-    A step converts ``beat_bytes / 4`` values: a beat of F32, half a beat of F16, a quarter of a
-    beat of Q8. Steps of one format follow each other every cycle, also from row to row; another
-    format waits until those before it have left the converters. A word starts only when there
-    will be room for it, so that the converters never have to be held.
+    A step converts a beat of F32 or F16, or a quarter of a beat of Q8. Steps of one format follow
+    each other every cycle, also from row to row; another format waits until those before it have
+    left the converters. A word starts only when there will be room for it, so that the converters
+    never have to be held.
 
     Members
     -------
@@ -71,7 +67,8 @@ class LoadConvert(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        word_steps = 4 * self._config.lanes // self._config.beat_bytes
+        half_steps = 2 * self._config.lanes // self._config.beat_bytes
+        word_steps = 2 * half_steps
 
         # What is being worked on.
         active = Signal()
@@ -84,10 +81,8 @@ class LoadConvert(wiring.Component):
         upcoming_numbers = upcoming.kind == PartKind.ROW_NUMBERS
         upcoming_q8 = upcoming.kind == PartKind.Q8
         kind: Any = Signal(PartKind)  # of the last rows: what the converters are working on
-        is_q8 = kind == PartKind.Q8
 
         # Steps.
-        in_flight = Signal(IntegerToFloat.LATENCY + FloatMultiplier.LATENCY)
         room = Signal(range(WORDS_AT_ONCE + 1), init=WORDS_AT_ONCE)
         step = Signal()
         word_end = Signal()
@@ -95,13 +90,16 @@ class LoadConvert(wiring.Component):
         quarter = Signal(2)
         last_quarter = Signal(2)
         slot = Signal(range(word_steps))
+        last_slot = Signal(range(word_steps))
+        written = Signal()
         beat = self.i_beats
-        can_step = may_step & ((slot != 0) | room.any())
+        can_step = may_step & ((slot != 0) | room.any() | written)
         numbers_beat = Signal()
         m.d.comb += [
             # ``active`` is in may_step, takes_scales and is_numbers.
             step.eq(can_step & beat.valid),
-            word_end.eq(step & (slot == word_steps - 1)),
+            word_end.eq(step & (slot == last_slot)),
+            written.eq(self.o.valid & self.o.ready),
             numbers_beat.eq(is_numbers & beat.valid),
             part_end.eq((word_end | numbers_beat) & (part.words == 1)),
             beat.ready.eq(is_numbers | takes_scales | (can_step & (quarter == last_quarter))),
@@ -111,7 +109,7 @@ class LoadConvert(wiring.Component):
         with m.If(step):
             m.d.sync += [
                 quarter.eq(Mux(quarter == last_quarter, 0, quarter + 1)),
-                slot.eq(slot + 1),
+                slot.eq(Mux(slot == last_slot, 0, slot + 1)),
             ]
         with m.If(word_end):
             m.d.sync += part.destination.eq(part.destination + 1)
@@ -131,8 +129,18 @@ class LoadConvert(wiring.Component):
         with m.If(scales.o_ready):
             m.d.sync += may_step.eq(1)
 
+        values = m.submodules.values = LoadValues(self._config)
+        m.d.comb += [
+            values.i_step.eq(step),
+            values.i_kind.eq(kind),
+            values.i_quarter.eq(quarter),
+            values.i_beat.eq(beat.payload),
+            values.i_scale.eq(scales.o_scale),
+            values.i_block_starts.eq(scales.o_block_starts),
+        ]
+
         # The next part. Another format must not overtake what is in the converters.
-        may_start = upcoming_numbers | (upcoming.kind == kind) | ~(in_flight.any() | step)
+        may_start = upcoming_numbers | (upcoming.kind == kind) | ~values.o_busy
         m.d.comb += self.i_parts.ready.eq((part_end | ~active) & may_start)
         with m.If(part_end):
             m.d.sync += [active.eq(0), may_step.eq(0), is_numbers.eq(0)]
@@ -147,74 +155,28 @@ class LoadConvert(wiring.Component):
             with m.If(~upcoming_numbers):
                 m.d.sync += [
                     kind.eq(upcoming.kind),
-                    last_quarter.eq(Array([0, 1, 3, 3])[upcoming.kind.as_value()]),
+                    last_quarter.eq(Mux(upcoming_q8, 3, 0)),
+                    last_slot.eq(Mux(upcoming.kind == PartKind.F16, half_steps, word_steps) - 1),
                 ]
 
-        m.d.sync += in_flight.eq(Cat(step, in_flight)[: len(in_flight)])
-        values = self._convert(m, kind, quarter, scales)
-        values_valid = Mux(is_q8, in_flight[-1], in_flight[0])
-        self._collect(m, values, values_valid, part, step & (slot == 0), word_end, part_end, room)
+        m.d.sync += room.eq(room + written - (step & (slot == 0)))
+        self._write(m, values, part, word_end, part_end, written)
         m.d.comb += self.o_drained.eq(
             ~active & ~self.i_parts.valid & (room == WORDS_AT_ONCE) & ~self.o_done
         )
         return m
 
-    def _convert(self, m: Module, kind: Any, quarter: Signal, scales: LoadScales) -> list[Value]:
-        """The converters of all formats; the values of the format in work."""
-        is_q8 = kind == PartKind.Q8
-        beat = self.i_beats.payload
-        values: list[Value] = []
-        count = self._config.beat_bytes // 4
-        half_step = part_of(beat, quarter[:1], 16 * count)
-        code_step = part_of(beat, quarter, 8 * count)
-        scale = Signal(24, reset_less=True)
-        block_starts = Signal()
-        m.d.sync += block_starts.eq(scales.o_block_starts)
-        for k in range(count):
-            single, half = SingleToFloat(), HalfToFloat()
-            code, product = IntegerToFloat(signed(8)), FloatMultiplier()
-            m.submodules[f"single_{k}"] = single
-            m.submodules[f"half_{k}"] = half
-            m.submodules[f"code_{k}"] = code
-            m.submodules[f"product_{k}"] = product
-            pattern = half_step[16 * k : 16 * (k + 1)]
-            m.d.comb += [
-                single.i.eq(beat[32 * k : 32 * (k + 1)]),
-                # the first converter does the scales, too
-                half.i.eq(Mux(is_q8, scales.o_scale, pattern) if k == 0 else pattern),
-                code.i.eq(code_step[8 * k : 8 * (k + 1)]),
-                product.i_a.eq(code.o),
-                product.i_b.eq(scale),
-            ]
-            if k == 0:
-                with m.If(block_starts):
-                    m.d.sync += scale.eq(half.o)
-            is_f32 = kind == PartKind.F32
-            values.append(Mux(is_q8, product.o, Mux(is_f32, single.o, half.o)))
-        return values
-
-    def _collect(
+    def _write(
         self,
         m: Module,
-        values: list[Value],
-        values_valid: Value,
+        values: LoadValues,
         part: Any,
-        word_start: Value,
         word_end: Value,
         part_end: Value,
-        room: Signal,
+        written: Value,
     ) -> None:
-        """Values to words on their way out. A word's address is noted when its last step starts,
-        so that it need not travel with it."""
-        word_steps = self._config.lanes // len(values)
-        word: Any = Signal(float_word(self._config), reset_less=True)
-        bits = word.as_value()
-        full = Signal()
-        slot = Signal(range(word_steps))
-        with m.If(values_valid):
-            m.d.sync += [bits.eq(Cat(bits, *values)[-len(bits) :]), slot.eq(slot + 1)]
-        word_done = values_valid & (slot == word_steps - 1)
-
+        """Words on their way out. A word's address is noted when its last step starts, so that it
+        need not travel with it."""
         places = [Signal(VECTOR_ADDRESS.width + 1, name=f"place_{k}") for k in range(WORDS_AT_ONCE)]
         write_place, read_place = Signal(), Signal()
         with m.If(word_end):
@@ -225,19 +187,18 @@ class LoadConvert(wiring.Component):
 
         payload: Any = Signal(self.o.payload.shape(), reset_less=True)
         last = Signal(reset_less=True)
-        written = Signal()
+        full = Signal()
         free = ~self.o.valid | self.o.ready
-        m.d.comb += [self.o.payload.eq(payload), written.eq(self.o.valid & self.o.ready)]
+        m.d.comb += self.o.payload.eq(payload)
         m.d.sync += [
-            room.eq(room + written - word_start),
             self.o_done.eq(written & last),
-            full.eq(word_done | (full & ~free)),
+            full.eq(values.o_done | (full & ~free)),
         ]
         with m.If(free):
             m.d.sync += self.o.valid.eq(full)
             with m.If(full):
                 m.d.sync += [
-                    payload.data.eq(word),
+                    payload.data.eq(values.o),
                     Cat(payload.address, last).eq(Array(places)[read_place]),
                     read_place.eq(~read_place),
                 ]

@@ -29,8 +29,8 @@ class LoadUnit(wiring.Component):
     of them. The two work at their own pace, so rows follow each other without a gap, also from
     one instruction to the next.
 
-    With 8 or 16 lanes, a beat per cycle for F32, in 2 cycles for F16 and in 5 to 6 for Q8; with
-    4 lanes a word takes 3 cycles, for Q8 5. A row of Q8 must be whole blocks of 32 values, and
+    A beat per cycle for F32 and F16 and in 5 for Q8; two words are in work at a time, so one takes
+    1.5 cycles at least, of Q8 5. A row of Q8 must be whole blocks of 32 values, and
     ``words`` must not be 0, else the instruction is a fault; one without rows is not. ``done``
     follows the last word written by 1 cycle.
 

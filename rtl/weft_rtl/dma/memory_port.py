@@ -31,8 +31,10 @@ class MemoryPort(wiring.Component):
     axi : AXI4 manager (`axi4_signature`)
         Responses are always accepted: ``rready`` and ``bready`` are constant 1.
     fetch, load, stream : read clients (`read_client_signature`), flipped
-        In falling priority.
+        In falling priority; while ``i_stream_low``, the stream takes turns with the loads.
     write : write client (`write_client_signature`), flipped
+    i_stream_low : In(1)
+        The weight buffer has little left.
     i_region_base, i_region_limit, i_write_base, i_write_limit : In(32)
         First byte, and first byte after it, of what may be read and written.
     i_quiesce : In(1)
@@ -54,6 +56,7 @@ class MemoryPort(wiring.Component):
     load: Any
     stream: Any
     write: Any
+    i_stream_low: Signal
     i_region_base: Signal
     i_region_limit: Signal
     i_write_base: Signal
@@ -75,6 +78,7 @@ class MemoryPort(wiring.Component):
                 "load": In(read_client_signature(config)),
                 "stream": In(read_client_signature(config)),
                 "write": In(write_client_signature(config)),
+                "i_stream_low": In(1),
                 "i_region_base": In(32),
                 "i_region_limit": In(32),
                 "i_write_base": In(32),
@@ -103,6 +107,7 @@ class MemoryPort(wiring.Component):
 
         stop = self.i_quiesce | reader.o_halted | writer.o_halted
         m.d.comb += [
+            reader.i_stream_low.eq(self.i_stream_low),
             reader.i_base.eq(self.i_region_base),
             reader.i_limit.eq(self.i_region_limit),
             writer.i_base.eq(self.i_write_base),

@@ -18,7 +18,7 @@ from weft_rtl.interfaces import FaultReport
 __all__ = ["READ_CLIENTS", "ReadPort"]
 
 READ_CLIENTS = ("fetch", "load", "stream")
-"""In falling priority; the last one is held back to bound the others' waiting time."""
+"""In falling priority; but the last two take turns while ``i_stream_low``."""
 
 
 class ReadPort(wiring.Component):
@@ -26,9 +26,10 @@ class ReadPort(wiring.Component):
 
     Bursts are picked by priority (fetch, load, stream), checked (`BurstCheck`) and issued, one in
     two cycles and up to ``outstanding_bursts`` at a time. Responses come in the order of the
-    addresses, so a load waits for all data asked for before it: the stream, which always has more
-    to ask for, is picked only while less than ``stream_ahead_beats`` are outstanding. That
-    many beats keep the bus busy at a memory latency of as many cycles.
+    addresses, so a burst waits for all data asked for before it: loads and the stream, which may
+    always have more to ask for, are picked only while less than ``ahead_beats`` are outstanding.
+    That many beats keep the bus busy at a memory latency of as many cycles. While the weight buffer
+    runs low, long loads do not starve it: then every second burst is the stream's.
 
     From a client's burst to ``arvalid`` are 4 cycles, from ``rvalid`` to a client's ``valid`` 1.
 
@@ -36,6 +37,8 @@ class ReadPort(wiring.Component):
     -------
     axi : AXI4 manager; only the read channels are driven
     fetch, load, stream : read clients, flipped
+    i_stream_low : In(1)
+        The weight buffer has little left.
     i_base, i_limit : In(32)
         What may be read.
     i_stop : In(1)
@@ -51,6 +54,7 @@ class ReadPort(wiring.Component):
     """
 
     axi: Any
+    i_stream_low: Signal
     i_base: Signal
     i_limit: Signal
     i_stop: Signal
@@ -64,17 +68,18 @@ class ReadPort(wiring.Component):
         config: Configuration,
         *,
         outstanding_bursts: int = 16,
-        stream_ahead_beats: int = 128,
+        ahead_beats: int = 128,
     ) -> None:
         if outstanding_bursts & (outstanding_bursts - 1):
             raise ValueError(f"outstanding_bursts is {outstanding_bursts}; it must be a power of 2")
         self._config = config
         self._outstanding_bursts = outstanding_bursts
-        self._stream_ahead_beats = max(stream_ahead_beats, config.max_burst_beats)
+        self._ahead_beats = max(ahead_beats, config.max_burst_beats)
         super().__init__(
             {
                 "axi": Out(axi4_signature(config)),
                 **{name: In(read_client_signature(config)) for name in READ_CLIENTS},
+                "i_stream_low": In(1),
                 "i_base": In(32),
                 "i_limit": In(32),
                 "i_stop": In(1),
@@ -89,7 +94,7 @@ class ReadPort(wiring.Component):
         m = Module()
         axi = self.axi
         depth = self._outstanding_bursts
-        clients = [getattr(self, name) for name in READ_CLIENTS]
+        clients = (self.fetch, self.load, self.stream)
         check = m.submodules.check = BurstCheck(self._config, tag_width=2)
         entry = data.StructLayout({"address": 32, "client": 2})
         m.submodules.routes = routes = Memory(shape=entry, depth=depth, init=[])
@@ -110,15 +115,22 @@ class ReadPort(wiring.Component):
         most_beats = depth * self._config.max_burst_beats
         beats = Signal(range(most_beats + 1))
         may_pick = Signal()
-        may_stream = Signal()
+        may_ask_more = Signal()
+        streams_turn = Signal()
         picked_valid = Signal()
+        load_was_last = Signal()
         picked: Any = Signal(check.i.payload.shape(), reset_less=True)
         pick = Signal()
         m.d.sync += [
             may_pick.eq(bursts + pick < depth),
-            may_stream.eq(beats < self._stream_ahead_beats),
+            may_ask_more.eq(beats < self._ahead_beats),
         ]
-        allowed = [may_pick] * (len(clients) - 1) + [may_pick & may_stream]
+        m.d.comb += streams_turn.eq(load_was_last & self.i_stream_low & self.stream.burst.valid)
+        allowed = [
+            may_pick,
+            may_pick & may_ask_more & ~streams_turn,
+            may_pick & may_ask_more,
+        ]
         wants = [c.burst.valid & a for c, a in zip(clients, allowed, strict=True)]
         # Every second cycle, so that no path leads from ``arready`` into the clients.
         free = ~picked_valid
@@ -131,6 +143,8 @@ class ReadPort(wiring.Component):
         with m.Elif(check.i.ready):
             m.d.sync += picked_valid.eq(0)
         m.d.comb += pick.eq(free & any_wants)
+        with m.If(pick):
+            m.d.sync += load_was_last.eq(self.load.burst.valid & self.load.burst.ready)
         picked_beats = Signal(clients[0].burst.payload.beats.shape())
         for index, (client, want) in enumerate(zip(clients, wants, strict=True)):
             m.d.comb += client.burst.ready.eq(free & allowed[index] & ~higher)

@@ -26,15 +26,16 @@ class VectorMemory(wiring.Component):
 
     Members
     -------
-    compute_read, vector_read, store_read : In(vector_read_signature)
-        Readers, by falling priority; ``compute_read`` is never held off.
+    compute_read, store_read, vector_read : In(vector_read_signature)
+        Readers, by falling priority; ``compute_read`` is never held off. The bus bounds what a
+        store reads; behind the vector unit it would get nothing for long.
     compute_write, vector_write, load_write : In(stream of vector_write)
         Writers, by falling priority; ``compute_write`` is never held off.
     """
 
     compute_read: Any
-    vector_read: Any
     store_read: Any
+    vector_read: Any
     compute_write: stream.Interface
     vector_write: stream.Interface
     load_write: stream.Interface
@@ -46,8 +47,8 @@ class VectorMemory(wiring.Component):
         super().__init__(
             {
                 "compute_read": In(read),
-                "vector_read": In(read),
                 "store_read": In(read),
+                "vector_read": In(read),
                 "compute_write": In(write),
                 "vector_write": In(write),
                 "load_write": In(write),
@@ -63,9 +64,9 @@ class VectorMemory(wiring.Component):
         depth_bits = ceil_log2(config.vector_memory_words)
 
         # Reads
-        readers = (self.compute_read, self.vector_read, self.store_read)
-        address = self.store_read.request.payload
-        for reader in (self.vector_read, self.compute_read):
+        readers = (self.compute_read, self.store_read, self.vector_read)
+        address = self.vector_read.request.payload
+        for reader in (self.store_read, self.compute_read):
             address = Mux(reader.request.valid, reader.request.payload, address)
         taken = Signal(name="read_taken")
         fetched = Signal()
@@ -75,7 +76,7 @@ class VectorMemory(wiring.Component):
         m.d.comb += taken.eq(Cat(reader.request.valid for reader in readers).any())
         m.d.sync += fetched.eq(taken)
         held_off = 0
-        for name, reader in zip(("compute", "vector", "store"), readers, strict=True):
+        for name, reader in zip(("compute", "store", "vector"), readers, strict=True):
             granted = Signal(name=f"{name}_granted")
             fetching = Signal(name=f"{name}_fetching")
             arrived = Signal(name=f"{name}_arrived")

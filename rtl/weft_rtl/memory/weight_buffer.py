@@ -51,6 +51,8 @@ class BeatPacker(wiring.Component):
         One word per cycle.
     o_freed : Out(1)
         Pulse: a word has left the memory and its place can be written again.
+    o_level : Out(range(depth + 1))
+        Words in the memory.
 
     Parameters
     ----------
@@ -63,6 +65,7 @@ class BeatPacker(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     o_freed: Signal
+    o_level: Signal
 
     def __init__(self, word_bits: int, beat_bits: int, depth: int) -> None:
         if word_bits % beat_bits or depth & (depth - 1):
@@ -78,6 +81,7 @@ class BeatPacker(wiring.Component):
                 "i": In(stream.Signature(unsigned(beat_bits))),
                 "o": Out(stream.Signature(unsigned(word_bits))),
                 "o_freed": Out(1),
+                "o_level": Out(range(depth + 1)),
             }
         )
 
@@ -87,8 +91,7 @@ class BeatPacker(wiring.Component):
         beat = Signal(range(max(self._beats, 2)))
         write_address = Signal(range(self._depth))
         read_address = Signal(range(self._depth))
-        # Words that are complete and not yet read; at most ``depth``.
-        level = Signal(range(self._depth + 1))
+        level = self.o_level
 
         write = Signal()
         m.d.comb += [self.i.ready.eq(1), write.eq(self.i.valid & (beat == last_beat))]
@@ -169,6 +172,8 @@ class WeightBuffer(wiring.Component):
         One word per cycle.
     o_code_word_freed, o_scale_tile_freed : Out(1)
         Credit returns, see above. Registered.
+    o_low : Out(1)
+        Less than a 32nd of the code words is there. Registered.
 
     Latency from the last beat of a word to its ``valid``: 3 cycles. Area (default preset):
     12 DP16KD, about 140 LUT4, 450 flip-flops.
@@ -179,6 +184,7 @@ class WeightBuffer(wiring.Component):
     o_scales: stream.Interface
     o_code_word_freed: Signal
     o_scale_tile_freed: Signal
+    o_low: Signal
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
@@ -189,6 +195,7 @@ class WeightBuffer(wiring.Component):
                 "o_scales": Out(stream.Signature(unsigned(16 * config.array_cols))),
                 "o_code_word_freed": Out(1),
                 "o_scale_tile_freed": Out(1),
+                "o_low": Out(1, init=1),
             }
         )
 
@@ -210,6 +217,7 @@ class WeightBuffer(wiring.Component):
             self.o_code_word_freed.eq(codes.o_freed),
             self.o_scale_tile_freed.eq(scales.o_freed),
         ]
+        m.d.sync += self.o_low.eq(codes.o_level < code_word_depth(config) // 32)
         connect(m, codes.o, flipped(self.o_codes))
         connect(m, scales.o, flipped(self.o_scales))
         return m

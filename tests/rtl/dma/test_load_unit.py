@@ -231,10 +231,14 @@ async def converts_corners(bench: Bench) -> None:
 async def keeps_its_rate(bench: Bench) -> None:
     path = Path(bench)
     config, beat = path.config, path.config.beat_bytes
-    steps = 4 * config.lanes // beat
-    for form, latency in ((LoadFormat.F32, 1), (LoadFormat.F16, 1), (LoadFormat.Q8, 5)):
+    for form, per_step, latency in (
+        (LoadFormat.F32, beat // 4, 1),
+        (LoadFormat.F16, beat // 2, 1),
+        (LoadFormat.Q8, beat // 4, 5),
+    ):
         # Two words are in work at once, from the first step to the vector memory.
-        cycles_per_word = max(steps, (steps + latency + 3) / 2)
+        steps = config.lanes // per_step
+        cycles_per_word = max(steps, (steps + latency + 1) / 2)
         words = 8 * config.words_per_block
         load = Load(address=0x2000, count=8, format=form, words=words, destination_stride=words)
         size = row_bytes(config, load)

@@ -12,7 +12,7 @@ from weft_sim.bench import Bench, Packer, StreamDriver, bench_test, run_cocotb
 
 CONFIG = PRESETS["tiny"]
 WRITERS = ("compute_write", "vector_write", "load_write")
-READERS = ("compute_read", "vector_read", "store_read")
+READERS = ("compute_read", "store_read", "vector_read")
 DEPTH = CONFIG.vector_memory_words
 
 
