@@ -32,10 +32,15 @@ from .story import TRAINING_SEED
 class TrainingOptions:
     """How the model is trained.
 
+    Whether a run learns the drills depends on its first weights. One whose mean loss is above
+    `drill_loss` at `drill_steps` starts anew with the next seed, `attempts` times at most.
     `wall_minutes` is a guard: a run that reaches it is stopped and exports what it has.
     """
 
     seed: int = 1
+    attempts: int = 6
+    drill_steps: int = 700
+    drill_loss: float = 0.15
     steps: int = 4200
     warmup_steps: int = 150
     batch_tokens: int = 4096
@@ -158,8 +163,29 @@ def train(
     `checkpoint` is the file that holds the state of the run. Where it exists the run goes on from
     there, otherwise it starts afresh; a run that completes removes it.
     """
-    torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
+    records = read_held_out(held_out)[: options.report_stories]
+    for attempt in range(options.attempts):
+        seeded = dataclasses.replace(
+            options,
+            seed=options.seed + attempt,
+            drill_loss=options.drill_loss if attempt + 1 < options.attempts else math.inf,
+        )
+        if _attempt(folder, checkpoint, tokenizer, shape, seeded, records):
+            return
+        checkpoint.unlink(missing_ok=True)
+
+
+def _attempt(
+    folder: Path,
+    checkpoint: Path,
+    tokenizer: Tokenizer,
+    shape: ModelShape,
+    options: TrainingOptions,
+    records: list[dict],
+) -> bool:
+    """One run; False when it has not learned the drills in time."""
+    torch.manual_seed(options.seed)
     model = LlamaForCausalLM(llama_config(shape))
     initialise(model)
     optimizers = make_optimizers(model, options)
@@ -172,7 +198,6 @@ def train(
         first_step, minutes_before = saved["step"], saved["minutes"]
         print(f"goes on from step {first_step}", flush=True)
     backbone = torch.compile(model.model, dynamic=True)
-    records = read_held_out(held_out)[: options.report_stories]
     print(f"{sum(each.numel() for each in model.parameters()):,} parameters", flush=True)
     begin = time.monotonic()
     losses: list[tuple[float, float]] = []
@@ -200,6 +225,9 @@ def train(
                 f"rate {options.rate(step):.2e}",
                 flush=True,
             )
+            if step + 1 == options.drill_steps and plain > options.drill_loss:
+                print(f"seed {options.seed} has not learned the drills", flush=True)
+                return False
         if (step + 1) % options.checkpoint_steps == 0:
             report_held_out(model, tokenizer, records)
             export_model(model, tokenizer, shape, folder)
@@ -217,3 +245,4 @@ def train(
     if step >= options.steps:
         checkpoint.unlink(missing_ok=True)
     print(f"trained in {minutes:.1f} minutes", flush=True)
+    return True

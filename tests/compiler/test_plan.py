@@ -47,12 +47,18 @@ def test_small_heads_share_a_slot() -> None:
     assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (4, 1, 1, 8)
     heads = plan.Heads.of(model_config(n_heads=4, n_kv_heads=2, head_dim=64), DEFAULT)
     assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (1, 2, 2, 2)
+    heads = plan.Heads.of(model_config(n_heads=6, n_kv_heads=6, head_dim=48), DEFAULT)
+    assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (2, 3, 3, 2)
+    # (first word of the head, words, block of the slot, first word in that block)
+    assert heads.pieces(0) == [(0, 4, 0, 0), (4, 2, 1, 0)]
+    assert heads.pieces(1) == [(0, 2, 1, 2), (2, 4, 2, 0)]
+    assert [heads.empty_blocks(place) for place in (0, 1)] == [[2], [0]]
 
 
 def test_heads_that_leave_channels_empty() -> None:
     for head_dim, k_blocks in ((24, 1), (40, 2), (48, 2), (120, 4)):
-        heads = plan.Heads.of(model_config(n_heads=4, n_kv_heads=2, head_dim=head_dim), DEFAULT)
-        assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (1, 2, k_blocks, 2)
+        heads = plan.Heads.of(model_config(n_heads=6, n_kv_heads=3, head_dim=head_dim), DEFAULT)
+        assert (heads.per_slot, heads.n_slots, heads.k_blocks, heads.rows) == (1, 3, k_blocks, 2)
         assert not heads.fill_slots
 
 
@@ -63,9 +69,6 @@ def test_head_sizes_that_have_no_layout() -> None:
     assert refusal(head_dim=160) == "head_dim is 160; the attention unit takes at most 128."
     assert refusal(WIDE, head_dim=8, n_kv_heads=4) == (
         "head_dim is 8; preset default takes multiples of 16."
-    )
-    assert refusal(head_dim=8, n_heads=2, n_kv_heads=2) == (
-        "n_kv_heads is 2; heads of 8 channels need a multiple of 4."
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from weft.benchmarks import decode, gemm, gemm_on_chip, speed
+from weft.benchmarks import attention, decode, gemm, gemm_on_chip, speed
 from weft.benchmarks.random_model import STORIES_15M
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
@@ -52,6 +52,13 @@ BENCHMARKS: dict[str, Benchmark] = {
             ("gemm_m32", (32, 1024, 1024), "95 %"),
             ("gemm_m64", (64, 1024, 1024), "95 %"),
         )
+    },
+    **{
+        f"attention_{length}": Benchmark(
+            doc=f"causal attention of {length} tokens, one head of 64 channels: useful cycles",
+            run=partial(attention.attention, f"attention_{length}", length),
+        )
+        for length in (512, 2048)
     },
     "simulator": Benchmark(
         doc="simulated cycles per second of the default preset on this machine",

@@ -93,6 +93,7 @@ class _LlamaProgram(BuildingBlocks):
         head_words = self.words(self.model.head_dim)
         self.add(
             *self.zeros_between_heads(),
+            *self.zeros_around_queries(),
             Vector(signal_a=Token.GAIN_A_FREE, signal_b=Token.GAIN_B_FREE, words=1),
             Load(
                 signal_a=Token.X,
@@ -253,40 +254,71 @@ class _LlamaProgram(BuildingBlocks):
         heads, vector = self.chip.heads, self.chip.vector
         head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
         rope = vector["rope"].base + 2 * head_words
-        row_blocks = heads.rows * heads.k_blocks
-        shared = heads.per_slot > 1
-        pieces = [(0, head_words, 1)] if shared else self.pieces(self.model.head_dim)
+        parts = [
+            (kv_head, *piece)
+            for kv_head in range(heads.n_kv_heads)
+            for piece in self._query_pieces(kv_head % heads.per_slot)
+        ]
+        for number, (kv_head, word, size, block, offset) in enumerate(parts):
+            yield Vector(
+                wait_a=Token.QUERIES if number == 0 else 0,
+                signal_a=Token.QUERY_CODES if number == len(parts) - 1 else 0,
+                operation=VectorOp.ROPE,
+                to=VectorDestination.ACTIVATIONS,
+                address=head_words,
+                count_reg=Register.ROWS,
+                inner=heads.group,
+                words=size,
+                a=vector["queries"].base + kv_head * heads.group * head_words + word,
+                a_outer=self.words(self.model.q_dim),
+                a_inner=head_words,
+                b=rope + word,
+                b_outer=4 * head_words,
+                d=self._query_block(kv_head) + block,
+                d_outer=heads.rows * heads.k_blocks,
+                d_inner=heads.k_blocks,
+                group_words=per_block,
+                fill=int(size % per_block > 0),
+                group_offset=offset,
+            )
+
+    def _query_pieces(self, place: int) -> list[tuple[int, int, int, int]]:
+        """As `Heads.pieces`, with whole blocks that lie side by side joined."""
+        per_block = self.config.words_per_block
+        joined: list[tuple[int, int, int, int]] = []
+        for word, size, block, offset in self.chip.heads.pieces(place):
+            if size == per_block and joined and joined[-1][1] % per_block == 0:
+                word, size, block, offset = joined.pop()
+                size += per_block
+            joined.append((word, size, block, offset))
+        return joined
+
+    def zeros_around_queries(self) -> Iterable[Instruction]:
+        """Zeros in the blocks of a slot that are another head's; nothing overwrites them."""
+        heads, per_block = self.chip.heads, self.config.words_per_block
         for kv_head in range(heads.n_kv_heads):
-            slot, place = divmod(kv_head, heads.per_slot)
-            for start, size, fill in pieces:
-                first = kv_head == 0 and start == 0
-                last = kv_head == heads.n_kv_heads - 1 and start + size == head_words
+            for block in heads.empty_blocks(kv_head % heads.per_slot):
                 yield Vector(
-                    wait_a=Token.QUERIES if first else 0,
-                    signal_a=Token.QUERY_CODES if last else 0,
-                    operation=VectorOp.ROPE,
+                    operation=VectorOp.MUL,
+                    operand_b=OperandB.IMMEDIATE,
+                    address=f24(0.0),
                     to=VectorDestination.ACTIVATIONS,
-                    address=head_words,
                     count_reg=Register.ROWS,
                     inner=heads.group,
-                    words=size,
-                    a=vector["queries"].base + kv_head * heads.group * head_words + start,
-                    a_outer=self.words(self.model.q_dim),
-                    a_inner=head_words,
-                    b=rope + start,
-                    b_outer=4 * head_words,
-                    d=self._query_block(slot) + place * heads.group + start // per_block,
-                    d_outer=row_blocks,
+                    words=per_block,
+                    a=self.chip.vector["queries"].base,
+                    d=self._query_block(kv_head) + block,
+                    d_outer=heads.rows * heads.k_blocks,
                     d_inner=heads.k_blocks,
                     group_words=per_block,
-                    fill=fill,
-                    group_offset=place * head_words if shared else 0,
                 )
 
-    def _query_block(self, slot: int) -> int:
+    def _query_block(self, kv_head: int) -> int:
+        """First block of the first query row that goes with a KV head."""
         heads = self.chip.heads
-        size = self.chip.chunk_rows * heads.rows * heads.k_blocks
-        return self.chip.activations["queries"].base + slot * size
+        slot, place = divmod(kv_head, heads.per_slot)
+        row = slot * self.chip.chunk_rows * heads.rows + place * heads.group
+        return self.chip.activations["queries"].base + row * heads.k_blocks
 
     def _attention_word(self, slot: int) -> int:
         heads = self.chip.heads
@@ -298,7 +330,7 @@ class _LlamaProgram(BuildingBlocks):
         return Attend(
             wait_a=Token.QUERY_CODES if slot == 0 else 0,
             signal_a=Token.HEADS,
-            address=self._query_block(slot),
+            address=self._query_block(slot * heads.per_slot),
             count_reg=Register.QUERY_ROWS,
             aux_a_reg=Register.POSITION,
             aux_b_reg=Register.CONTEXT,

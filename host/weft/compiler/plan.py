@@ -6,6 +6,7 @@ On the chip, values are words of vector memory or blocks of the activation buffe
 only reads comes first and what it writes comes last, so that one window each protects them.
 """
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from weft_arch.isa import INSTRUCTION_BYTES
 __all__ = ["Heads", "MemoryPlan", "OnChipPlan", "Region", "WeightPart", "plan_chip", "plan_memory"]
 
 _ALIGNMENT = 64
+MOST_SLOT_CHANNELS = 128
 ROW_SCALARS = 256
 LOGIT_WORDS = 512
 """Most vector memory words of logits per MATMUL of the head."""
@@ -44,21 +46,18 @@ class Region:
 class Heads:
     """How attention heads are laid into KV slots.
 
-    A slot is a multiple of 32 channels wide. Heads of 4, 8 or 16 channels share one, and a query is
-    zero outside its own head's channels; others have a slot of their own, which ends with zeros
-    where the head is no multiple of 32.
+    A slot is a multiple of 32 channels wide. Heads that are no multiple share one where so many
+    fill it (4 of 8 channels, 2 of 48), and a query is zero outside its own head's channels; others
+    have a slot of their own, which ends with zeros where the head is no multiple of 32.
     """
 
     head_dim: int
     n_kv_heads: int
     group: int
     """query heads per KV head"""
+    per_slot: int
+    """KV heads in a slot"""
     words_per_block: int
-
-    @property
-    def per_slot(self) -> int:
-        """KV heads in a slot."""
-        return 1 if BLOCK % self.head_dim else BLOCK // self.head_dim
 
     @property
     def n_slots(self) -> int:
@@ -68,7 +67,7 @@ class Heads:
     @property
     def k_blocks(self) -> int:
         """Blocks of 32 channels per slot."""
-        return blocks_of(self.head_dim)
+        return blocks_of(self.per_slot * self.head_dim)
 
     @property
     def slot_words(self) -> int:
@@ -98,15 +97,34 @@ class Heads:
             raise CompileError(
                 f"head_dim is {size}; preset {config.name} takes multiples of {config.lanes}."
             )
-        heads = cls(size, model.n_kv_heads, model.heads_per_kv_head, config.words_per_block)
-        if heads.per_slot > 1 and model.n_kv_heads % heads.per_slot:
+        if size > MOST_SLOT_CHANNELS:
             raise CompileError(
-                f"n_kv_heads is {model.n_kv_heads}; heads of {size} channels need a multiple "
-                f"of {heads.per_slot}."
+                f"head_dim is {size}; the attention unit takes at most {MOST_SLOT_CHANNELS}."
             )
-        if heads.k_blocks > 4:
-            raise CompileError(f"head_dim is {size}; the attention unit takes at most 128.")
-        return heads
+        full = math.lcm(size, BLOCK)
+        shared = full <= MOST_SLOT_CHANNELS and model.n_kv_heads % (full // size) == 0
+        per_slot = full // size if shared else 1
+        return cls(
+            size, model.n_kv_heads, model.heads_per_kv_head, per_slot, config.words_per_block
+        )
+
+    def pieces(self, place: int) -> list[tuple[int, int, int, int]]:
+        """Where the head at a ``place`` of its slot lies: (first word of the head, words, block of
+        the slot, first word in that block)."""
+        head_words = self.head_dim * self.words_per_block // BLOCK
+        found: list[tuple[int, int, int, int]] = []
+        word = 0
+        while word < head_words:
+            block, start = divmod(place * head_words + word, self.words_per_block)
+            size = min(self.words_per_block - start, head_words - word)
+            found.append((word, size, block, start))
+            word += size
+        return found
+
+    def empty_blocks(self, place: int) -> list[int]:
+        """The blocks of a slot that hold nothing of the head at a ``place``."""
+        own = {block for _, _, block, _ in self.pieces(place)}
+        return [block for block in range(self.k_blocks) if block not in own]
 
 
 @dataclass

@@ -41,8 +41,9 @@ class AttentionController(wiring.Component):
     """For B kv blocks: S(0), S(1), PV(0), S(2), PV(1), ... S(B-1), PV(B-2), PV(B-1).
 
     S(b) sends the scores of block b to the softmax unit, which is given its job first; PV(b)
-    multiplies the probabilities with the values and waits until these are all written. So the array
-    works on another block while the softmax unit works on this one. Odd and even blocks use
+    multiplies the probabilities with the values and waits until so many of these are written that
+    it does not overtake the rest. So the array works on another block while the softmax unit works
+    on this one. Odd and even blocks use
     different halves of the score buffer, of the rescale memory and of the probabilities.
 
     Members
@@ -51,8 +52,8 @@ class AttentionController(wiring.Component):
         Taken when all passes of the one before have been handed out.
     o_pass : Out(stream of ArrayPass)
     o_job : Out(stream of SoftmaxJob)
-    i_probabilities_done : In(1)
-        Pulse per job: its probabilities are written.
+    i_probabilities_ready : In(1)
+        Pulse per job: its probabilities may be read, a row per cycle.
 
     Area: 170 LUT4, 40 CCU2C.
     """
@@ -60,7 +61,7 @@ class AttentionController(wiring.Component):
     i: stream.Interface
     o_pass: stream.Interface
     o_job: stream.Interface
-    i_probabilities_done: Signal
+    i_probabilities_ready: Signal
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
@@ -69,7 +70,7 @@ class AttentionController(wiring.Component):
                 "i": In(stream.Signature(AttendCommand)),
                 "o_pass": Out(stream.Signature(ArrayPass)),
                 "o_job": Out(stream.Signature(SoftmaxJob)),
-                "i_probabilities_done": In(1),
+                "i_probabilities_ready": In(1),
             }
         )
 
@@ -83,10 +84,10 @@ class AttentionController(wiring.Component):
         value_parity = Signal(reset_less=True)
         first_value = Signal(reset_less=True)
         odd_probabilities = Signal(ACTIVATION_ADDRESS, reset_less=True)
-        done_blocks = Signal(range(3))
+        ready_blocks = Signal(range(3))
         value_taken = Signal()
         is_values = Signal()
-        m.d.sync += done_blocks.eq(done_blocks + self.i_probabilities_done - value_taken)
+        m.d.sync += ready_blocks.eq(ready_blocks + self.i_probabilities_ready - value_taken)
 
         score_parity = score_block[0]
         with m.FSM(name="state"):
@@ -119,7 +120,7 @@ class AttentionController(wiring.Component):
                     with m.Else():
                         m.next = "VALUES"
             with m.State("VALUES"):
-                m.d.comb += [is_values.eq(1), self.o_pass.valid.eq(done_blocks != 0)]
+                m.d.comb += [is_values.eq(1), self.o_pass.valid.eq(ready_blocks != 0)]
                 with m.If(self.o_pass.valid & self.o_pass.ready):
                     m.d.comb += value_taken.eq(1)
                     m.d.sync += [

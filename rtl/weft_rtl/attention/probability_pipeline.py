@@ -39,6 +39,8 @@ class ProbabilityPipeline(wiring.Component):
         Not registered.
     o_is_last : Out(1)
         The block at ``o_block`` is the job's last.
+    o_is_enough : Out(1)
+        A reader of a row per cycle may begin after it; see `ProbabilityQuantizer`.
     o_row_scalar : Out(strobe of row_scalar_write)
         Not registered.
     o_finished : Out(1)
@@ -58,6 +60,7 @@ class ProbabilityPipeline(wiring.Component):
     o_rescale: wiring.PureInterface
     o_block: wiring.PureInterface
     o_is_last: Signal
+    o_is_enough: Signal
     o_row_scalar: wiring.PureInterface
     o_finished: Signal
 
@@ -80,6 +83,7 @@ class ProbabilityPipeline(wiring.Component):
                 "o_rescale": Out(strobe_signature(rescale)),
                 "o_block": Out(strobe_signature(activation_write(config))),
                 "o_is_last": Out(1),
+                "o_is_enough": Out(1),
                 "o_row_scalar": Out(strobe_signature(row_scalar_write())),
                 "o_finished": Out(1),
             }
@@ -162,6 +166,7 @@ class ProbabilityPipeline(wiring.Component):
         wiring.connect(m, quantizer.o, wiring.flipped(self.o_block))
         m.d.comb += [
             self.o_is_last.eq(quantizer.o_last),
+            self.o_is_enough.eq(quantizer.o_enough),
             self.o_finished.eq(running_sum.o_done),
         ]
         return m

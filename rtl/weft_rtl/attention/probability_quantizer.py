@@ -44,6 +44,9 @@ class ProbabilityQuantizer(wiring.Component):
         Not registered; at most one in 32/lanes cycles.
     o_last : Out(1)
         The block at ``o`` is of the last row.
+    o_enough : Out(1)
+        The rows after that of the block at ``o`` take no more cycles than the job has rows, if
+        nothing holds them up: a reader of a row per cycle may begin.
 
     Area (8 lanes): 350 LUT4, 80 CCU2C, 23 LUT RAMs.
     """
@@ -57,6 +60,7 @@ class ProbabilityQuantizer(wiring.Component):
     i_last_row: Signal
     o: wiring.PureInterface
     o_last: Signal
+    o_enough: Signal
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
@@ -72,6 +76,7 @@ class ProbabilityQuantizer(wiring.Component):
                 "i_last_row": In(ROW),
                 "o": Out(strobe_signature(activation_write(config))),
                 "o_last": Out(1),
+                "o_enough": Out(1),
             }
         )
 
@@ -110,6 +115,9 @@ class ProbabilityQuantizer(wiring.Component):
         complete = delay(m, self.i_valid & self.i_last_word, latency, "complete")
 
         row = Signal(range(self._config.max_rows))
+        enough_row = Signal.like(self.i_last_row, reset_less=True)
+        rows = self.i_last_row + 1
+        m.d.sync += enough_row.eq(self.i_last_row - (rows >> (words.bit_length() - 1)))
         with m.If(self.i_start):
             m.d.sync += row.eq(0)
         with m.Elif(complete):
@@ -122,6 +130,7 @@ class ProbabilityQuantizer(wiring.Component):
                 pipeline(m, exponent, Quantizer.LATENCY, "block_exponent")
             ),
             self.o_last.eq(row == self.i_last_row),
+            self.o_enough.eq(row == enough_row),
         ]
         return m
 

@@ -42,12 +42,13 @@ class SoftmaxUnit(wiring.Component):
         One per job, of its 32 keys' values.
     o_activation_write : Out(stream of activation_write)
         The blocks of probabilities, row by row.
+    o_probabilities_ready : Out(1)
+        Pulse per job: so many blocks are written that who reads a row per cycle, from the second
+        cycle after it on, finds them all. Holds where the activation buffer is always ready.
     rescale : In(rescale_read_signature)
         By how many powers of two a row's output shrinks before this block is added.
     o_row_scalar : Out(strobe of row_scalar_write)
         reciprocal(sum) of every row of a ``final`` job.
-    o_probabilities_done : Out(1)
-        Pulse: the last block of a job has been accepted by the activation buffer.
     o_final_done : Out(1)
         Pulse: a ``final`` job is complete, its row scalars are written.
     o_idle : Out(1)
@@ -64,7 +65,7 @@ class SoftmaxUnit(wiring.Component):
     o_activation_write: stream.Interface
     rescale: wiring.PureInterface
     o_row_scalar: wiring.PureInterface
-    o_probabilities_done: Signal
+    o_probabilities_ready: Signal
     o_final_done: Signal
     o_idle: Signal
 
@@ -78,7 +79,7 @@ class SoftmaxUnit(wiring.Component):
                 "o_activation_write": Out(stream.Signature(activation_write(config))),
                 "rescale": In(rescale_read_signature()),
                 "o_row_scalar": Out(strobe_signature(row_scalar_write())),
-                "o_probabilities_done": Out(1),
+                "o_probabilities_ready": Out(1),
                 "o_final_done": Out(1),
                 "o_idle": Out(1),
             }
@@ -141,7 +142,7 @@ class SoftmaxUnit(wiring.Component):
         ]
 
         # Results
-        last = Signal()
+        last, enough = Signal(), Signal()
         with m.If(write.ready):
             m.d.sync += write.valid.eq(0)
         with m.If(pipeline.o_block.valid & ~stalled):
@@ -149,13 +150,15 @@ class SoftmaxUnit(wiring.Component):
                 write.valid.eq(1),
                 write.payload.eq(pipeline.o_block.payload),
                 last.eq(pipeline.o_is_last),
+                enough.eq(pipeline.o_is_enough),
             ]
         m.d.sync += [
             self.o_row_scalar.valid.eq(pipeline.o_row_scalar.valid & ~stalled),
             self.o_row_scalar.payload.eq(pipeline.o_row_scalar.payload),
         ]
-        m.d.comb += self.o_probabilities_done.eq(write.valid & write.ready & last)
-        with m.If(self.o_probabilities_done):
+        written = write.valid & write.ready
+        m.d.comb += self.o_probabilities_ready.eq(written & enough)
+        with m.If(written & last):
             m.d.sync += blocks_left.eq(0)
         with m.If(pipeline.o_finished & ~stalled):
             m.d.sync += sums_left.eq(0)

@@ -119,7 +119,7 @@ class ComputeUnit(wiring.Component):
         connect(m, softmax.o_activation_write, flipped(self.activation_write))
         connect(m, softmax.o_row_scalar, flipped(self.o_row_scalar))
         m.d.comb += [
-            attention.i_probabilities_done.eq(softmax.o_probabilities_done),
+            attention.i_probabilities_ready.eq(softmax.o_probabilities_ready),
             top_k.i_read_index.eq(self.i_read_index),
             self.o_value.eq(top_k.o_value),
             self.o_index.eq(top_k.o_index),

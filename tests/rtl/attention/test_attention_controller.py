@@ -87,7 +87,7 @@ async def keeps_the_order(bench: Bench) -> None:
     commands = StreamDriver(bench, "i", AttendCommand)
     passes = StreamMonitor(bench, "o_pass", ArrayPass)
     jobs = StreamMonitor(bench, "o_job", SoftmaxJob)
-    done = bench.dut.i_probabilities_done
+    done = bench.dut.i_probabilities_ready
     done.value = 0
     sent = []
     for n_blocks in (1, 2, 3, 1, 1, 7, 2, 5):

@@ -168,16 +168,17 @@ class Recorder:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.probabilities = 0
+        self.ready_cycles: list[int] = []
         self.finals = 0
         self.row_scalars: list[Any] = []
         self.packer = Packer(row_scalar_write())
         bench.add_agent(self._at_edge)
-        bench.add_report(lambda: f"{self.probabilities} jobs, {self.finals} finals done")
+        bench.add_report(lambda: f"{len(self.ready_cycles)} jobs, {self.finals} finals done")
 
     def _at_edge(self) -> None:
         dut = self.bench.dut
-        self.probabilities += int(dut.o_probabilities_done.value)
+        if int(dut.o_probabilities_ready.value):
+            self.ready_cycles.append(self.bench.cycle)
         if int(dut.o_row_scalar__valid.value):
             self.row_scalars.append(self.packer.unpack(int(dut.o_row_scalar__payload.value)))
         if int(dut.o_final_done.value):
@@ -219,7 +220,7 @@ async def computes_attention(bench: Bench) -> None:
         """Check the rescale values of all jobs up to number ``before``, when these are done."""
         while unchecked and unchecked[0][0] <= before:
             number, block = unchecked.popleft()
-            while recorder.probabilities <= number:
+            while len(recorder.ready_cycles) <= number:
                 await bench.cycles(1)
             found = await read_rescale(bench, block.job["parity"], block.job["rows"])
             assert found == block.rescale.tolist(), f"rescale of job {number}"
@@ -257,14 +258,17 @@ async def computes_attention(bench: Bench) -> None:
     await bench.cycles(30)
     assert recorder.row_scalars == [s for block in jobs for s in block.row_scalars]
     assert recorder.finals == len(instructions)
-    assert recorder.probabilities == len(jobs)
+    assert len(recorder.ready_cycles) == len(jobs)
     assert int(bench.dut.o_idle.value)
     if bench.stall == 0:
         position = 0
-        for block in jobs:
+        for block, ready in zip(jobs, recorder.ready_cycles, strict=True):
             cycles = writes.received_cycles[position : position + block.job["rows"]]
             position += block.job["rows"]
             assert set(np.diff(cycles)) <= {2 * BLOCK // config.lanes}, "a row in 64/lanes cycles"
+            late = [row for row, cycle in enumerate(cycles) if cycle > ready + 1 + row]
+            assert not late, f"who reads a row per cycle overtakes rows {late}"
+            assert block.job["rows"] < 32 or ready < cycles[-1], "ready only with the last row"
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
