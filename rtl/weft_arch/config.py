@@ -180,6 +180,18 @@ PRESETS: dict[str, Configuration] = {
             accumulator_words=1024,
             max_rows=64,
         ),
+        Configuration(
+            name="wide",
+            array_cols=8,
+            beat_bytes=16,
+            vector_memory_words=4096,
+            activation_blocks=2048,
+            weight_buffer_bytes=16384,
+            accumulator_words=1024,
+            max_rows=64,
+            memory_latency_cycles=20,
+            memory_bytes_per_cycle=16,
+        ),
     )
 }
 """The tested configurations by name."""

@@ -71,7 +71,7 @@ def test_a_value_outside_its_bounds_is_refused(change: dict[str, int], sentence:
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"^unknown preset 'huge'; there are tiny, default$"
+        ConfigurationError, match=r"^unknown preset 'huge'; there are tiny, default, wide$"
     ):
         preset("huge")
 

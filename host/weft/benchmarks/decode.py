@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-from weft.benchmarks.random_model import random_checkpoint
+from weft.benchmarks.random_model import STORIES_260K, random_checkpoint
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler import compile_model
 from weft.devices import find_preset, open_device
@@ -14,7 +14,7 @@ from weft.runtime import ModelRunner
 from weft_arch.config import Configuration
 from weft_arch.device import Device
 
-__all__ = ["decode_random", "decode_shipped"]
+__all__ = ["cycles_260k", "decode_random", "decode_shipped"]
 
 PROMPT = "Once upon a time"
 STEPS = 4
@@ -49,6 +49,29 @@ def decode_random(
         return _bandwidth(
             name, target, config, device, lambda: runner.run_chunk([1], position=last)
         )
+
+
+def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Progress) -> Result:
+    """Cycles of a model of the stories260K shape on `wide`: of a decode step at position 128, or of
+    the prefill of a prompt, from start command to the last interrupt."""
+    config = find_preset("wide")
+    compiled = compile_model(random_checkpoint(STORIES_260K), config, WeightFormat(weights))
+    size = compiled.memory.size
+    with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
+        runner = ModelRunner(compiled, device)
+        if prompt:
+            counters = measure(device, lambda: runner.prefill(range(prompt)))
+        else:
+            counters = measure(device, lambda: runner.run_chunk([1], position=128))
+    return Result(
+        name=name,
+        preset=config.name,
+        value=counters["cycles"],
+        unit="cycles",
+        target=target,
+        cycles=counters["cycles"],
+        counters=counters,
+    )
 
 
 def _bandwidth(

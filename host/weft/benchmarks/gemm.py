@@ -36,12 +36,14 @@ from weft_arch.isa import (
     VectorOp,
 )
 
-__all__ = ["GemmPlan", "gemm_from_dram", "gemm_program", "run_gemm"]
+__all__ = ["GemmPlan", "gemm_from_dram", "gemm_program", "product_counters", "run_gemm"]
 
 MOST_PIECES, LEAST_PIECE_BLOCKS = 8, 2
 """Small pieces begin early, but results that start and end in vector memory piece by piece keep its
 ports busy for a cycle in every `piece_blocks`."""
 MOST_SLICE_TILES = 16
+STREAM_SHARE = 0.6
+MOST_STAGES = 3
 PARTS = 2
 """Parts of a piece's rows: one is quantised while the next is loaded."""
 
@@ -81,18 +83,25 @@ class GemmPlan:
 
     @classmethod
     def make(cls, config: Configuration, rows: int, columns: int, depth: int) -> "GemmPlan":
-        """A plan that fits ``config``; sizes must be multiples of 32, columns of 64."""
-        if rows % BLOCK or columns % (2 * BLOCK) or depth % BLOCK:
+        """A plan that fits ``config``: columns in pairs of tiles, depth in whole blocks, or less
+        than one."""
+        pair = 2 * config.array_cols
+        if columns % pair or depth % (config.lanes if depth < BLOCK else BLOCK):
             raise WeftError(
-                f"the product {rows} x {columns} x {depth} is not in multiples of 32, 64 and 32."
+                f"the product {rows} x {columns} x {depth} is not in multiples of 1, {pair} and "
+                f"{BLOCK}."
             )
-        k_blocks, n_tiles = depth // BLOCK, columns // config.array_cols
-        most_rows = min(config.max_rows, config.activation_blocks // k_blocks)
+        k_blocks, n_tiles = -(-depth // BLOCK), columns // config.array_cols
+        # Just so many rows that the weights, streamed once for each group, leave the bus some time.
+        stream_cycles = config.tile_bytes(8) / config.memory_bytes_per_cycle
+        wanted_rows = BLOCK if stream_cycles <= STREAM_SHARE * BLOCK else config.max_rows
+        most_rows = min(wanted_rows, config.max_rows, config.activation_blocks // k_blocks)
         group_rows = _largest_divisor(rows, most_rows)
         piece_blocks = min(max(-(-k_blocks // MOST_PIECES), LEAST_PIECE_BLOCKS), k_blocks)
         while k_blocks % piece_blocks:
             piece_blocks += 1
-        stage = 2 * group_rows * piece_blocks * config.words_per_block
+        stages = _stages(k_blocks // piece_blocks)
+        stage = stages * group_rows * piece_blocks * config.words_per_block
         room = (config.vector_memory_words - stage) // (2 * max(group_rows, 1))
         if group_rows < 1 or room < 1:
             raise WeftError(f"the product's {depth} channels do not fit preset {config.name}.")
@@ -111,7 +120,7 @@ class GemmPlan:
     @property
     def k_blocks(self) -> int:
         """Blocks of 32 along the reduction."""
-        return self.depth // BLOCK
+        return -(-self.depth // BLOCK)
 
     @property
     def n_tiles(self) -> int:
@@ -125,18 +134,19 @@ class GemmPlan:
 
     @property
     def stages(self) -> int:
-        """Staging buffers: two, but one where an odd number of pieces would upset their turns."""
-        return 1 if self.pieces % 2 else 2
+        """Staging buffers: so many that every group of rows begins with the same one."""
+        return _stages(self.pieces)
 
     @property
     def piece_words(self) -> int:
         """Words of a row's piece; also how far apart rows are where pieces are staged."""
-        return self.piece_blocks * self.config.words_per_block
+        whole = self.piece_blocks * self.config.words_per_block
+        return min(whole, self.depth // self.config.lanes)
 
     @property
     def results(self) -> int:
         """First word of the two result buffers; the staging buffers come before."""
-        return 2 * self.group_rows * self.piece_words
+        return self.stages * self.group_rows * self.piece_words
 
     def result(self, slice_number: int) -> int:
         """First word of a slice's results."""
@@ -160,8 +170,8 @@ class GemmPlan:
 
     @property
     def end(self) -> int:
-        """First address after C."""
-        return self.c + 4 * self.rows * self.columns
+        """First address after C, in whole pages."""
+        return -(-(self.c + 4 * self.rows * self.columns) // 4096) * 4096
 
     def weight_order(self) -> NDArray[np.intp]:
         """Numbers n * k_blocks + k of the tiles in memory: the first slice piece by piece, the
@@ -175,6 +185,10 @@ class GemmPlan:
         first, last = number[: self.slice_tiles], number[-self.slice_tiles :]
         between = number[self.slice_tiles : -self.slice_tiles].reshape(-1)
         return np.concatenate([by_pieces(first), between, by_pieces(last), last.reshape(-1)])
+
+
+def _stages(pieces: int) -> int:
+    return 2 if pieces % 2 == 0 else _largest_divisor(pieces, MOST_STAGES)
 
 
 def _largest_divisor(number: int, limit: int) -> int:
@@ -294,6 +308,7 @@ def _quantize(plan: GemmPlan, piece: int) -> Iterable[Instruction]:
             d=row * plan.k_blocks + piece * plan.piece_blocks,
             d_outer=plan.k_blocks,
             group_words=plan.config.words_per_block,
+            fill=int(plan.depth < BLOCK),
         )
 
 
@@ -344,22 +359,28 @@ def run_gemm(device: Device, plan: GemmPlan, a: np.ndarray, b: np.ndarray) -> np
     return raw.view("<f4").reshape(plan.rows, plan.columns)
 
 
+def product_counters(
+    config: Configuration, shape: tuple[int, int, int], progress: Progress
+) -> tuple[GemmPlan, dict[str, int]]:
+    """The plan of an M x N x K product, and its counters from start command to interrupt."""
+    plan = GemmPlan.make(config, *shape)
+    a, b = random_operands(*shape)
+    with open_device("rtl", config, memory_bytes=plan.end, progress=progress) as device:
+        return plan, measure(device, lambda: run_gemm(device, plan, a, b))
+
+
 def gemm_from_dram(
     name: str, shape: tuple[int, int, int], target: str, progress: Progress
 ) -> Result:
-    """Cycles of the roofline / cycles of an M x N x K product, from start command to interrupt.
+    """Cycles of the roofline / cycles of an M x N x K product.
 
     The roofline is the larger of MACs / cells and of all bytes of A, B and C / memory bandwidth.
     """
     config = find_preset("default")
-    rows, columns, depth = shape
-    plan = GemmPlan.make(config, rows, columns, depth)
-    a, b = random_operands(rows, columns, depth)
-    with open_device("rtl", config, memory_bytes=plan.end, progress=progress) as device:
-        counters = measure(device, lambda: run_gemm(device, plan, a, b))
+    plan, counters = product_counters(config, shape, progress)
     weight_bytes = plan.n_tiles * plan.k_blocks * config.tile_bytes(8)
-    moved = 2 * a.size + weight_bytes + 4 * rows * columns
-    compute = rows * columns * depth / config.cells
+    moved = 2 * plan.rows * plan.depth + weight_bytes + 4 * plan.rows * plan.columns
+    compute = plan.rows * plan.columns * plan.depth / config.cells
     return Result(
         name=name,
         preset=config.name,

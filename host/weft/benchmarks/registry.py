@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from weft.benchmarks import attention, decode, gemm, gemm_on_chip, speed
+from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, speed
 from weft.benchmarks.random_model import STORIES_15M
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
@@ -18,7 +18,7 @@ class Benchmark:
     """A named piece of work."""
 
     doc: str
-    run: Callable[[Progress], Result]
+    run: Callable[[Progress], Result | list[Result]]
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -60,6 +60,21 @@ BENCHMARKS: dict[str, Benchmark] = {
         )
         for length in (512, 2048)
     },
+    "gemmini": Benchmark(
+        doc="matrix products on preset wide: cycles, beside those of Gemmini",
+        run=partial(gemmini.gemmini, "gemmini"),
+    ),
+    **{
+        name: Benchmark(
+            doc=f"stories260K shape on preset wide, {weights}, {work}: cycles",
+            run=partial(decode.cycles_260k, name, weights, prompt, target),
+        )
+        for name, weights, work, prompt, target in (
+            ("decode_260k", "w8", "a decode step at position 128", 0, "20,000"),
+            ("decode_260k_w4", "w4", "a decode step at position 128", 0, "20,000"),
+            ("prefill_260k", "w8", "64 tokens of prefill", 64, "90,000"),
+        )
+    },
     "simulator": Benchmark(
         doc="simulated cycles per second of the default preset on this machine",
         run=speed.simulator_speed,
@@ -67,9 +82,10 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
-def run_benchmark(name: str, progress: Progress) -> Result:
-    """Run one; a `WeftError` lists the names there are."""
+def run_benchmark(name: str, progress: Progress) -> list[Result]:
+    """Run one, which has one result or more; a `WeftError` lists the names there are."""
     if name not in BENCHMARKS:
         known = ", ".join(BENCHMARKS)
         raise WeftError(f"benchmark {shown(name)} is unknown; there are {known}.")
-    return BENCHMARKS[name].run(progress)
+    found = BENCHMARKS[name].run(progress)
+    return found if isinstance(found, list) else [found]

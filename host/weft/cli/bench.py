@@ -33,7 +33,7 @@ def bench(
     for name in names or list(BENCHMARKS):
         errors.print(f"{name} ...", style="dim")
         with build_progress() as report:
-            results.append(run_benchmark(name, report))
+            results += run_benchmark(name, report)
     output.print(_table(results))
     if json_file is not None:
         text = json.dumps([asdict(r) for r in results], indent=1)
