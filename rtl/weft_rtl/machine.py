@@ -3,12 +3,13 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft_arch.config import Configuration
 from weft_arch.isa import Engine
+from weft_arch.observed import Wire
 from weft_arch.registers import COUNTERS, Fault
 from weft_rtl.control.compute_unit import ComputeUnit
 from weft_rtl.control.control_unit import ControlUnit
@@ -47,6 +48,7 @@ class Machine(wiring.Component):
     i_region_base, i_region_limit, i_write_base, i_write_limit : see `MemoryPort`.
     i_scalar_index, o_scalar_value, i_scalar_write, i_scalar_value : host port of the scalars.
     o_halted, o_quiet, fault, o_program_counter, o_engine : to the registers and run control.
+    o_observed : the word of `weft_arch.observed`, without RUNNING.
     o_events : array, one per counter of COUNTERS: how much to add this cycle (CYCLES: 0).
     """
 
@@ -69,6 +71,7 @@ class Machine(wiring.Component):
     o_program_counter: Signal
     o_engine: list[Signal]
     o_events: list[Signal]
+    o_observed: Signal
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
@@ -92,6 +95,7 @@ class Machine(wiring.Component):
                 "fault": Out(FaultReport),
                 "o_program_counter": Out(13),
                 "o_engine": Out(32).array(len(Engine)),
+                "o_observed": Out(Wire.RUNNING),
                 "o_events": Out(config.beat_bytes.bit_length()).array(len(COUNTERS)),
             }
         )
@@ -237,4 +241,6 @@ class Machine(wiring.Component):
             "READ_IDLE": port.o_read_idle,
         }
         m.d.comb += [self.o_events[i].eq(events[name]) for i, name in enumerate(COUNTERS)]
+        shared = (compute.o_mac, compute.o_wait_weights, port.o_read_beat, port.o_write_beat)
+        m.d.comb += self.o_observed.eq(Cat(control.o_observed, *shared))
         return m

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth import ClockDomain, DomainRenamer, Module, Signal
+from amaranth import Cat, ClockDomain, DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -33,14 +33,17 @@ class WeftTop(wiring.Component):
     irq : the interrupt, a level, until its pending bits are cleared.
     m_axi_* : AXI4 manager, 32-bit addresses, ``beat_bytes`` wide.
     s_axil_* : AXI4-Lite subordinate, 12-bit addresses; see `weft_arch.registers`.
+    o_observed : Out(64), only with ``observed``: the word of `weft_arch.observed`.
     """
 
     clk: Signal
     rst: Signal
     irq: Signal
+    o_observed: Signal
 
-    def __init__(self, config: Configuration) -> None:
+    def __init__(self, config: Configuration, *, observed: bool = False) -> None:
         self.config = config
+        self._observed = observed
         super().__init__(
             {
                 "clk": In(1),
@@ -48,6 +51,7 @@ class WeftTop(wiring.Component):
                 "irq": Out(1),
                 **flat_members("m_axi", axi4_signature(config)),
                 **flat_members("s_axil", axi_lite_signature(LITE_ADDRESS_BITS)),
+                **({"o_observed": Out(64)} if observed else {}),
             }
         )
 
@@ -81,6 +85,8 @@ class WeftTop(wiring.Component):
             host.i_fault.eq(machine.fault),
             host.i_program_counter.eq(machine.o_program_counter),
         ]
+        if self._observed:
+            m.d.comb += self.o_observed.eq(Cat(machine.o_observed, host.o_running))
         m.d.comb += [host.i_engine[e].eq(machine.o_engine[e]) for e in Engine]
         m.d.comb += [host.i_events[i].eq(machine.o_events[i]) for i in range(len(COUNTERS))]
         return m
@@ -94,11 +100,12 @@ def generate_verilog(config: Configuration, *, target: str = "simulation") -> st
     Parameters
     ----------
     target : str
-        "simulation": plain behavioural Verilog, for simulators and any synthesis tool; or "ecp5":
-        with black boxes for the array's multipliers, see `weft_rtl.array.ecp5_multiplier`.
+        "simulation": plain behavioural Verilog, for simulators and any synthesis tool; "observed":
+        the same with one more port, for profiles; or "ecp5": with black boxes for the array's
+        multipliers, see `weft_rtl.array.ecp5_multiplier`.
     """
     hard_multipliers = min(ECP5_HARD_MULTIPLIERS, config.cells)
-    targets = {"simulation": None, "ecp5": Ecp5Target(hard_multipliers)}
+    targets = {"simulation": None, "observed": None, "ecp5": Ecp5Target(hard_multipliers)}
     if target not in targets:
         raise ValueError(f"unknown target {target!r}; there are {', '.join(targets)}")
-    return to_verilog(WeftTop(config), MODULE_NAME, targets[target])
+    return to_verilog(WeftTop(config, observed=target == "observed"), MODULE_NAME, targets[target])

@@ -15,7 +15,7 @@ from weft_sim.memory_parameters import MemoryParameters
 
 __all__ = ["BusStatistics", "Harness"]
 
-_INTERFACE_VERSION = 1
+_INTERFACE_VERSION = 2
 
 
 class _Parameters(ctypes.Structure):
@@ -83,6 +83,8 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple]] = {
     "weft_statistics": (None, (c_void_p, POINTER(_Statistics))),
     "weft_open_trace": (c_int, (c_void_p, c_char_p)),
     "weft_close_trace": (None, (c_void_p,)),
+    "weft_observe": (c_int, (c_void_p, c_uint64)),
+    "weft_observations": (c_uint64, (c_void_p, POINTER(POINTER(c_uint64)))),
 }
 
 
@@ -107,7 +109,9 @@ class Harness:
             function.restype, function.argtypes = result, arguments
         version = self._lib.weft_interface_version()
         if version != _INTERFACE_VERSION:
-            raise RuntimeError(f"{library} has interface version {version}, not 1.")
+            raise RuntimeError(
+                f"{library} has interface version {version}, not {_INTERFACE_VERSION}."
+            )
         self._memory = memory
         pointer = memory.ctypes.data_as(POINTER(c_uint8))
         self._handle = self._lib.weft_create(
@@ -181,6 +185,19 @@ class Harness:
     def close_trace(self) -> None:
         """Finish the waves file."""
         self._lib.weft_close_trace(self._handle)
+
+    def observe(self, strobes: int) -> bool:
+        """Record the design's events from now on; False if it has no port for them."""
+        return bool(self._lib.weft_observe(self._handle, strobes))
+
+    def observations(self) -> NDArray[np.uint64]:
+        """What was recorded, [n, 2]: the cycle, and the word of `weft_arch.observed` in it. There
+        is a row when the word changes and when it holds a strobe."""
+        pointer = POINTER(c_uint64)()
+        count = self._lib.weft_observations(self._handle, ctypes.byref(pointer))
+        if not count:
+            return np.zeros((0, 2), np.uint64)
+        return np.ctypeslib.as_array(pointer, (count, 2)).copy()
 
     def close(self) -> None:
         """Destroy the simulation; the object is not usable afterwards."""

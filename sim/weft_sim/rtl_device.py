@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from weft_arch import registers
 from weft_arch.config import Configuration
+from weft_arch.observed import STROBES
 from weft_arch.registers import Control, EngineState, Interrupt, Status
 from weft_sim.device import DEFAULT_CYCLE_LIMIT, DeviceError, DeviceFault, DeviceTimeout
 from weft_sim.harness_library import BusStatistics, Harness
@@ -40,6 +41,7 @@ class RtlDevice:
         memory: timing of the DRAM; by default what the configuration says of its board.
         trace: path of an FST file for waves, or None. Waves need a model of their own and slow the
             simulation down; `trace_from_cycle` leaves out the beginning.
+        observed: whether `observe` is to work, which needs a model of its own.
         progress: called with stage names and fractions while the model is compiled.
         library: a compiled model to use instead of the configuration's, for tests.
 
@@ -59,6 +61,7 @@ class RtlDevice:
         memory: MemoryParameters | None = None,
         trace: str | Path | None = None,
         trace_from_cycle: int = 0,
+        observed: bool = False,
         progress: Progress = silent,
         library: Path | None = None,
     ) -> None:
@@ -73,7 +76,9 @@ class RtlDevice:
         self.memory_base = memory_base
         self.memory: NDArray[np.uint8] = np.zeros(memory_bytes, np.uint8)
         if library is None:
-            library = compile_rtl(config, trace=trace is not None, progress=progress)
+            library = compile_rtl(
+                config, trace=trace is not None, observed=observed, progress=progress
+            )
         parameters = memory or MemoryParameters(
             latency_cycles=config.memory_latency_cycles,
             bytes_per_cycle=config.memory_bytes_per_cycle,
@@ -160,6 +165,16 @@ class RtlDevice:
         """Assert the reset input: every register returns to its initial value; memory stays."""
         self._live.reset()
         self.write_register(registers.offset("INTERRUPT_ENABLE"), _BOTH)
+
+    def observe(self) -> None:
+        """Record the events of `weft_arch.observed` from now on, and forget earlier ones."""
+        if not self._live.observe(STROBES):
+            raise DeviceError("The device was not made with `observed`.")
+
+    def observations(self) -> NDArray[np.uint64]:
+        """What was recorded, [n, 2]: cycles, and words of `weft_arch.observed`; there is a row when
+        the word changes, and for each of its strobes."""
+        return self._live.observations()
 
     def configure_memory(self, **changes: Any) -> None:
         """Change fields of the `MemoryParameters` from now on."""

@@ -35,22 +35,39 @@ _LIBRARY = "model.so"
 _HIDDEN = ("-fvisibility=hidden", "-fvisibility-inlines-hidden")
 
 
-def compile_rtl(config: Configuration, *, trace: bool = False, progress: Progress = silent) -> Path:
+def compile_rtl(
+    config: Configuration,
+    *,
+    trace: bool = False,
+    observed: bool = False,
+    progress: Progress = silent,
+) -> Path:
     """The shared library that simulates `config`, compiled now if the cache has none.
+
+    With `trace` it can write waves, with `observed` record the events of `weft_arch.observed`.
 
     Raises:
         ToolchainError: a tool is missing or failed.
         CacheError: the cache folder cannot be written.
     """
     cache = ArtifactCache()
-    verilog = rtl_verilog(config, cache=cache, progress=progress)
+    verilog = rtl_verilog(config, observed=observed, cache=cache, progress=progress)
     return compile_design(
-        verilog, beat_bytes=config.beat_bytes, trace=trace, cache=cache, progress=progress
+        verilog,
+        beat_bytes=config.beat_bytes,
+        trace=trace,
+        observed=observed,
+        cache=cache,
+        progress=progress,
     )
 
 
 def rtl_verilog(
-    config: Configuration, *, cache: ArtifactCache | None = None, progress: Progress = silent
+    config: Configuration,
+    *,
+    observed: bool = False,
+    cache: ArtifactCache | None = None,
+    progress: Progress = silent,
 ) -> str:
     """The Verilog of `config`, generated now if the cache has none for these sources."""
 
@@ -58,11 +75,12 @@ def rtl_verilog(
         from weft_rtl.top import generate_verilog
 
         progress("generate Verilog", 0.0)
-        (work / "top.v").write_text(generate_verilog(config))
+        (work / "top.v").write_text(generate_verilog(config, target=target))
         progress("generate Verilog", 1.0)
 
+    target = "observed" if observed else "simulation"
     cache = cache or ArtifactCache()
-    name = f"verilog-{config.name}-{_rtl_digest(config)[:32]}"
+    name = f"verilog-{config.name}-{target}-{_rtl_digest(config)[:32]}"
     return (cache.get_or_build(name, generate) / "top.v").read_text()
 
 
@@ -71,6 +89,7 @@ def compile_design(
     *,
     beat_bytes: int,
     trace: bool = False,
+    observed: bool = False,
     cache: ArtifactCache | None = None,
     progress: Progress = silent,
 ) -> Path:
@@ -81,7 +100,7 @@ def compile_design(
         verilog=verilog,
         top=TOP,
         harness=(_HARNESS / "harness.cpp",),
-        defines=(f"WEFT_BEAT_BYTES={beat_bytes}",),
+        defines=(f"WEFT_BEAT_BYTES={beat_bytes}", *(("WEFT_OBSERVED=1",) if observed else ())),
         includes=(_HARNESS, *((_HARNESS / "fst_compression",) if trace else ())),
         flags=_flags(compiler, trace=trace),
         output=_LIBRARY,

@@ -3,12 +3,13 @@
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft_arch.config import Configuration
 from weft_arch.isa import Engine
+from weft_arch.observed import ENGINE_BITS, engine_shift
 from weft_arch.registers import EngineState
 from weft_rtl.control.decode import INSTRUCTION_BITS
 from weft_rtl.control.engine_front_end import EngineFrontEnd
@@ -37,6 +38,7 @@ class ControlUnit(wiring.Component):
     o_program_counter : for the register.
     o_engine : array of register words, one per `Engine`; see EngineState.
     o_busy, o_waits : one bit per engine of ENGINES: its state.
+    o_observed : the engines' part of the word of `weft_arch.observed`.
     """
 
     i_start: Signal
@@ -56,6 +58,7 @@ class ControlUnit(wiring.Component):
     o_engine: list[Signal]
     o_busy: Signal
     o_waits: Signal
+    o_observed: Signal
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
@@ -78,6 +81,7 @@ class ControlUnit(wiring.Component):
                 "o_engine": Out(32).array(len(Engine)),
                 "o_busy": Out(len(ENGINES)),
                 "o_waits": Out(len(ENGINES)),
+                "o_observed": Out(ENGINE_BITS * len(ENGINES)),
             }
         )
 
@@ -128,6 +132,10 @@ class ControlUnit(wiring.Component):
                     front_end.o_state | front_end.o_waits_for << 8 | fill << 16
                 ),
             ]
+            shift = engine_shift(engine)
+            m.d.comb += self.o_observed[shift : shift + ENGINE_BITS].eq(
+                Cat(front_end.i.ready, front_end.engine.done, front_end.o_waits_for)
+            )
             m.d.sync += idle[index].eq(front_end.o_idle & (fill == 0))
         # The push in EXECUTE and the idle bits of an EXECUTE after it are at least 3 cycles apart.
         m.d.comb += sequencer.i_engines_idle.eq(idle.all())

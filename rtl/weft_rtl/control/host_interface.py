@@ -28,6 +28,7 @@ class HostInterface(wiring.Component):
     o_irq : the interrupt, a level.
     o_program_base ... o_write_limit : the plain registers.
     o_start, o_stop, o_machine_reset, i_halted, i_quiet, i_fault : see `RunControl`.
+    o_running : a program is at work; counters count.
     i_program_counter, i_engine : what the registers show.
     o_scalar_index, i_scalar_value, o_scalar_write, o_scalar_value : host port of `ScalarFile`.
     i_events : array; what to add to each counter of COUNTERS this cycle. CYCLES counts by itself;
@@ -45,6 +46,7 @@ class HostInterface(wiring.Component):
     o_start: Signal
     o_stop: Signal
     o_machine_reset: Signal
+    o_running: Signal
     i_halted: Signal
     i_quiet: Signal
     i_fault: data.View
@@ -67,6 +69,7 @@ class HostInterface(wiring.Component):
                 "o_start": Out(1),
                 "o_stop": Out(1),
                 "o_machine_reset": Out(1),
+                "o_running": Out(1),
                 "i_halted": In(1),
                 "i_quiet": In(1),
                 "i_fault": In(FaultReport),
@@ -97,6 +100,7 @@ class HostInterface(wiring.Component):
             self.o_start.eq(run.o_start),
             self.o_stop.eq(run.o_stop),
             self.o_machine_reset.eq(run.o_machine_reset),
+            self.o_running.eq(run.o_running),
             run.i_start.eq(registers.o_start),
             run.i_reset.eq(registers.o_reset),
             run.i_halted.eq(self.i_halted),

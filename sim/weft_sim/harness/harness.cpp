@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "Vtop.h"
 #include "axi_signals.h"
@@ -24,7 +25,7 @@ namespace {
 
 using namespace weft;
 
-constexpr int interface_version = 1;
+constexpr int interface_version = 2;
 constexpr uint64_t register_timeout_cycles = 100'000;
 
 template <typename Port> void copy_out(const Port& port, uint8_t* to) {
@@ -138,6 +139,24 @@ class Harness {
 
     std::string error_text;
 
+    // Every cycle whose word of events differs from the one before, or holds a strobe.
+    struct Observation {
+        uint64_t cycle, word;
+    };
+    std::vector<Observation> observations;
+
+    bool observe(uint64_t strobes) {
+        observations.clear();
+        observing_ = true;
+        strobes_ = strobes;
+        seen_ = 0;
+#ifdef WEFT_OBSERVED
+        return true;
+#else
+        return false;
+#endif
+    }
+
   private:
     void cycle() {
         settle();
@@ -156,11 +175,22 @@ class Harness {
     void finish() {
         MemorySignals next;
         if (!in_reset_) memory.edge(memory.statistics.cycles, sample(), next);
+        record();
         top_->clk = 1;
         top_->eval();
         ++memory.statistics.cycles;
         dump(0);
         memory.drive = next;
+    }
+
+    void record() {
+#ifdef WEFT_OBSERVED
+        if (!observing_) return;
+        const uint64_t word = top_->o_observed;
+        if (word != seen_ || (word & strobes_))
+            observations.push_back({memory.statistics.cycles, word});
+        seen_ = word;
+#endif
     }
 
     void dump(unsigned offset) {
@@ -208,6 +238,8 @@ class Harness {
     std::unique_ptr<VerilatedFstC> trace_;
 #endif
     bool in_reset_ = false;
+    bool observing_ = false;
+    uint64_t strobes_ = 0, seen_ = 0;
 };
 
 }  // namespace
@@ -245,3 +277,8 @@ WEFT_API const char* weft_protocol_error(const Harness* h) {
 WEFT_API void weft_statistics(const Harness* h, WeftStatistics* into) { *into = h->memory.statistics; }
 WEFT_API int weft_open_trace(Harness* h, const char* path) { return h->open_trace(path); }
 WEFT_API void weft_close_trace(Harness* h) { h->close_trace(); }
+WEFT_API int weft_observe(Harness* h, uint64_t strobes) { return h->observe(strobes); }
+WEFT_API uint64_t weft_observations(const Harness* h, const uint64_t** into) {
+    *into = reinterpret_cast<const uint64_t*>(h->observations.data());
+    return h->observations.size();
+}
