@@ -3,12 +3,13 @@
 
 from collections.abc import Callable
 
-from weft.benchmarks.random_model import STORIES_260K, random_checkpoint
+from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler import compile_model
 from weft.devices import find_preset, open_device
 from weft.llm import LLM
 from weft.model import ModelConfig
+from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft_arch.config import Configuration
@@ -55,7 +56,9 @@ def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Pro
     """Cycles of a model of the stories260K shape on `wide`: of a decode step at position 128, or of
     the prefill of a prompt, from start command to the last interrupt."""
     config = find_preset("wide")
-    compiled = compile_model(random_checkpoint(STORIES_260K), config, WeightFormat(weights))
+    compiled = compile_model(
+        random_checkpoint(KNOWN_SHAPES["stories260k"]), config, WeightFormat(weights)
+    )
     size = compiled.memory.size
     with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
         runner = ModelRunner(compiled, device)

@@ -6,33 +6,7 @@ import numpy as np
 from weft.model import Checkpoint, ModelConfig
 from weft.model.checkpoint import FloatTensor, LayerWeights
 
-__all__ = ["STORIES_15M", "STORIES_260K", "random_checkpoint"]
-
-STORIES_15M = ModelConfig(
-    n_layers=6,
-    dim=288,
-    hidden_dim=768,
-    n_heads=6,
-    n_kv_heads=6,
-    head_dim=48,
-    vocab_size=32000,
-    max_context=256,
-    tied_embeddings=True,
-)
-"""The shape of llama2.c's stories15M."""
-
-STORIES_260K = ModelConfig(
-    n_layers=5,
-    dim=64,
-    hidden_dim=172,
-    n_heads=8,
-    n_kv_heads=4,
-    head_dim=8,
-    vocab_size=512,
-    max_context=256,
-    tied_embeddings=True,
-)
-"""The shape of llama2.c's stories260K."""
+__all__ = ["random_checkpoint"]
 
 
 def random_checkpoint(shape: ModelConfig, seed: int = 1) -> Checkpoint:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, speed
-from weft.benchmarks.random_model import STORIES_15M
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
+from weft.model.shapes import KNOWN_SHAPES
 
 __all__ = ["BENCHMARKS", "Benchmark", "Result", "run_benchmark"]
 
@@ -33,7 +33,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         name: Benchmark(
             doc=f"decode step of the stories15M shape at position 255, {weights}: fraction of the "
             "memory bandwidth",
-            run=partial(decode.decode_random, name, STORIES_15M, weights, "97 %"),
+            run=partial(decode.decode_random, name, KNOWN_SHAPES["stories15m"], weights, "97 %"),
         )
         for name, weights in (("decode_15m_w8", "w8"), ("decode_15m_w4", "w4"))
     },

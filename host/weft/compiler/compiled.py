@@ -19,7 +19,7 @@ from weft_arch.config import Configuration
 from weft_arch.encoding import EncodingError, encode_program, write_image
 from weft_arch.isa import Instruction
 
-__all__ = ["CompiledModel", "compile_model"]
+__all__ = ["CompiledModel", "Layout", "compile_model", "lay_out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,47 @@ class CompiledModel:
     program_file: bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What follows from a model's shape alone: places and program."""
+
+    chip: OnChipPlan
+    memory: MemoryPlan
+    program: list[Instruction]
+
+
+def lay_out(
+    model: ModelConfig,
+    config: Configuration,
+    weights: WeightFormat,
+    *,
+    max_context: int | None = None,
+    max_sequences: int = 1,
+    base: int = 0,
+    all_logits: bool = False,
+    chunk_rows: int | None = None,
+) -> Layout:
+    """Everything of `compile_model` that needs no weights."""
+    context = model.max_context if max_context is None else max_context
+    if not 1 <= context <= model.max_context:
+        raise CompileError(f"max_context is {context}; this model takes 1 to {model.max_context}.")
+    model_graph = graph.llama_graph(model)
+    graph.check(model_graph)
+    chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
+    plan.check(model_graph, chip, config)
+    memory = plan.plan_memory(
+        model_graph,
+        config,
+        chip,
+        weight_bits=8 if weights is WeightFormat.W8 else 4,
+        max_context=context,
+        max_sequences=max_sequences,
+        base=base,
+    )
+    program = emit(model_graph, config, chip, memory)
+    return Layout(chip=chip, memory=memory, program=program)
+
+
 def compile_model(
     checkpoint: Checkpoint,
     config: Configuration,
@@ -61,25 +102,18 @@ def compile_model(
     Raises `CompileError` when the model does not fit.
     """
     context = checkpoint.config.max_context if max_context is None else max_context
-    if not 1 <= context <= checkpoint.config.max_context:
-        raise CompileError(
-            f"max_context is {context}; this model takes 1 to {checkpoint.config.max_context}."
-        )
-    model_graph = graph.llama_graph(checkpoint.config)
-    graph.check(model_graph)
-    chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
-    plan.check(model_graph, chip, config)
     weight_format = WeightFormat(weights)
-    memory = plan.plan_memory(
-        model_graph,
+    layout = lay_out(
+        checkpoint.config,
         config,
-        chip,
-        weight_bits=8 if weight_format is WeightFormat.W8 else 4,
+        weight_format,
         max_context=context,
         max_sequences=max_sequences,
         base=base,
+        all_logits=all_logits,
+        chunk_rows=chunk_rows,
     )
-    program = emit(model_graph, config, chip, memory)
+    chip, memory, program = layout.chip, layout.memory, layout.program
     for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
         if position + rows <= context:
             check_hazards(

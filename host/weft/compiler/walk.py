@@ -14,7 +14,10 @@ _WORD = 0xFFFF_FFFF
 
 @dataclass(frozen=True)
 class Step:
-    """An engine instruction with its scalars resolved, and its index in the program."""
+    """An engine instruction with its scalars resolved, and its index in the program.
+
+    ``passed`` are the instructions that the sequencer itself has run since the step before.
+    """
 
     at: int
     instruction: Instruction
@@ -22,6 +25,7 @@ class Step:
     count: int
     aux_a: int
     aux_b: int
+    passed: tuple[Instruction, ...] = ()
 
 
 def walk(
@@ -32,6 +36,7 @@ def walk(
     for register, value in scalars.items():
         s[register] = value
     loops: list[list[int]] = []
+    passed: list[Instruction] = []
     at = 0
     for _ in range(limit):
         while loops and at == loops[-1][1]:
@@ -46,6 +51,8 @@ def walk(
         at += 1
         if isinstance(i, Halt):
             return
+        if i.engine is Engine.SEQUENCER:
+            passed.append(i)
         if isinstance(i, Loop):
             if i.body_end < at or (loops and i.body_end >= loops[-1][1]):
                 raise CompileError(f"the loop at {at - 1} does not end inside the loop around it.")
@@ -67,7 +74,9 @@ def walk(
                 (i.count + s[i.count_reg]) & 0xFFFFFF,
                 s[i.aux_a_reg],
                 s[i.aux_b_reg],
+                tuple(passed),
             )
+            passed.clear()
     raise CompileError(f"the program runs more than {limit} instructions.")
 
 

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`weft plan`: what a model will take, known before it runs."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from weft.cli.console import output
+from weft.cli.options import ModelName, PresetName, Weights
+from weft.devices import find_preset
+from weft.errors import CompileError, WeftError, shown
+from weft.files import read_json_object
+from weft.forecast import Forecast, ModelForecast, forecast_model
+from weft.model import ModelConfig, load_model
+from weft.model.huggingface_config import parse_config
+from weft.model.load import DEFAULT_MODEL
+from weft.model.shapes import KNOWN_SHAPES
+from weft.quantize import WeightFormat
+from weft_arch.config import Configuration, ConfigurationError
+
+__all__ = ["plan"]
+
+
+def plan(
+    model: ModelName = DEFAULT_MODEL,
+    preset: PresetName = "default",
+    weights: Weights = "w8",
+    context: Annotated[
+        int | None, typer.Option("--context", help="Positions that a decode step sees.")
+    ] = None,
+    prompt: Annotated[int, typer.Option("--prompt", help="Tokens of the prompt.")] = 16,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change the preset: a parameter, =, its value.", metavar="P=V"),
+    ] = None,
+    fits: Annotated[
+        bool, typer.Option("--fits", help="Say of all known shapes whether they fit, and how fast.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
+    well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json."""
+    config = _changed(find_preset(preset), changes or [])
+    form = _weight_format(weights)
+    if fits:
+        output.print(_fits(config, form))
+        return
+    found = forecast_model(_shape(model), config, form, context=context, prompt=prompt)
+    if as_json:
+        typer.echo(json.dumps(_as_json(found, form)))
+        return
+    for table in (_phases(found), _bytes(found), _places(found)):
+        output.print(table)
+        output.print()
+
+
+def _weight_format(name: str) -> WeightFormat:
+    try:
+        return WeightFormat(name)
+    except ValueError:
+        known = ", ".join(form.value for form in WeightFormat)
+        raise WeftError(f"weights {shown(name)} are unknown; there are {known}.") from None
+
+
+def _shape(model: str) -> ModelConfig:
+    if model.lower() in KNOWN_SHAPES:
+        return KNOWN_SHAPES[model.lower()]
+    path = Path(model)
+    if path.is_dir() and not (path / "model.safetensors").exists():
+        return parse_config(read_json_object(path / "config.json"))
+    return load_model(model).checkpoint.config
+
+
+def _changed(config: Configuration, changes: list[str]) -> Configuration:
+    values: dict[str, int] = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        known = [f.name for f in dataclasses.fields(config) if f.name != "name"]
+        if name not in known or not value.isdecimal():
+            raise WeftError(
+                f"--set {shown(change)} is not a parameter, = and a number; parameters are "
+                f"{', '.join(known)}."
+            )
+        values[name] = int(value)
+    try:
+        return dataclasses.replace(config, **values) if values else config
+    except ConfigurationError as error:
+        raise WeftError(f"{error}.") from None
+
+
+def _as_json(found: ModelForecast, form: WeightFormat) -> dict[str, object]:
+    def phase(of: Forecast) -> dict[str, object]:
+        return {
+            "cycles": of.cycles,
+            "bytes": dict(of.bytes_by_kind),
+            "mac_cycles": of.mac_cycles,
+            "bottleneck": found.bottleneck(of),
+        }
+
+    return {
+        "preset": found.config.name,
+        "weights": form.value,
+        "prompt": found.prompt,
+        "context": found.context,
+        "prefill": phase(found.prefill),
+        "decode": phase(found.decode),
+        "time_to_first_token": found.time_to_first_token,
+        "tokens_per_second": found.tokens_per_second,
+    }
+
+
+def _phases(found: ModelForecast) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("phase")
+    for column in ("cycles", "memory", "array"):
+        table.add_column(column, justify="right")
+    table.add_column(f"at {found.config.clock_hz / 1e6:.0f} MHz", justify="right")
+    table.add_column("short of")
+    speed = found.config.memory_bytes_per_cycle
+    for name, of, result in (
+        (f"prefill of {found.prompt}", found.prefill, f"{found.time_to_first_token:.3g} s"),
+        (f"decode at {found.context}", found.decode, f"{found.tokens_per_second:,.3g} tokens/s"),
+    ):
+        moved = (of.bytes_read + of.bytes_written) / (of.cycles * speed)
+        table.add_row(
+            name,
+            f"{of.cycles:,}",
+            f"{100 * moved:.1f} %",
+            f"{100 * of.mac_cycles / of.cycles:.1f} %",
+            result,
+            found.bottleneck(of),
+        )
+    return table
+
+
+def _bytes(found: ModelForecast) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("bytes of")
+    table.add_column("prefill", justify="right")
+    table.add_column("decode", justify="right")
+    for kind in found.decode.bytes_by_kind:
+        table.add_row(
+            kind,
+            f"{found.prefill.bytes_by_kind[kind]:,}",
+            f"{found.decode.bytes_by_kind[kind]:,}",
+        )
+    return table
+
+
+def _places(found: ModelForecast) -> Table:
+    """Where every tensor lives; for weights, the cycles per tile and what bounds them."""
+    layout, config = found.layout, found.config
+    bits = layout.memory.weight_bits
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("tensor", "lives in", "bytes", "decode", f"{_rows(found)} rows"):
+        table.add_column(column, justify="right" if column == "bytes" else "left", no_wrap=True)
+
+    def bound(rows: int) -> str:
+        stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
+        array = max(rows, config.array_cols, 8)
+        return f"{max(stream, array):.0f} {'memory' if stream > array else 'array'}"
+
+    for name, part, times in found.parts():
+        size = part.tiles * config.tile_bytes(bits) * times
+        rows = 1 if name == "lm_head" else _rows(found)
+        table.add_row(name, "memory (stream)", f"{size:,}", bound(1), bound(rows))
+    regions = layout.memory.regions
+    table.add_row("keys and values", "memory (stream)", f"{regions['kv'].size:,}", "", "")
+    for name in ("embedding", "rope", "gains"):
+        table.add_row(name, "memory (loads)", f"{regions[name].size:,}", "", "")
+    word_bytes = 3 * config.lanes
+    for name, region in layout.chip.vector.items():
+        table.add_row(name, "vector memory", f"{region.size * word_bytes:,}", "", "")
+    block_bytes = (32 * config.activation_bits + 8) // 8
+    for name, region in layout.chip.activations.items():
+        table.add_row(f"{name} (codes)", "activation buffer", f"{region.size * block_bytes:,}")
+    return table
+
+
+def _rows(found: ModelForecast) -> int:
+    return min(found.prompt, found.layout.chip.chunk_rows)
+
+
+def _fits(config: Configuration, form: WeightFormat) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("shape")
+    for column in ("memory", "tokens/s", "rows at once"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for name, shape in KNOWN_SHAPES.items():
+        try:
+            found = forecast_model(shape, config, form, context=min(256, shape.max_context))
+        except CompileError as error:
+            table.add_row(name, "", "", "", f"does not fit: {error}")
+            continue
+        size = found.layout.memory.size / 2**20
+        rows = found.layout.chip.chunk_rows
+        table.add_row(
+            name, f"{size:,.1f} MiB", f"{found.tokens_per_second:,.3g}", f"{rows}", "fits"
+        )
+    return table

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each instruction costs: the figures that the RTL's docstrings give, as formulas.
+
+An instruction keeps its engine for `cycles`; the next one may begin then. Its results are there
+`tail` cycles later. Bytes that it takes from the weight stream, or loads, cost time only where the
+memory cannot keep up.
+"""
+
+from dataclasses import dataclass
+
+from weft.compiler.walk import Step
+from weft_arch import layouts
+from weft_arch.config import BLOCK, Configuration
+from weft_arch.isa import (
+    Attend,
+    Instruction,
+    Load,
+    LoadFormat,
+    Matmul,
+    OperandB,
+    Reduce,
+    Scalar,
+    ScalarOp,
+    Store,
+    StoreKV,
+    StoreTopK,
+    StreamKV,
+    StreamWeights,
+    Vector,
+    VectorDestination,
+    VectorOp,
+    WeightFormat,
+)
+
+__all__ = ["Cost", "cost_of", "sequencer_cycles"]
+
+TILE_SPACING = 8
+"""Fewest cycles from tile to tile of the array."""
+MATMUL_TAIL = 70
+ATTEND_TAIL = 74
+SOFTMAX_LATENCY = 100
+"""From the last score of a kv block to its first row of probabilities, array and all."""
+LOAD_TAIL, STORE_TAIL = 12, 47
+SINGLE_BEAT_WRITE = 2
+"""Cycles per write of a single beat."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time and bytes of an instruction."""
+
+    cycles: float = 0.0
+    tail: float = 0.0
+    streamed: int = 0
+    """bytes that STREAM_WEIGHTS and STREAM_KV bring, and that MATMUL and ATTEND use up"""
+    loaded: int = 0
+    """bytes that LOAD reads"""
+    written: int = 0
+    macs: int = 0
+    """array cycles that carry a row"""
+
+
+def cost_of(step: Step, config: Configuration) -> Cost:
+    """The cost of an engine instruction with its scalars resolved."""
+    i, count = step.instruction, step.count
+    match i:
+        case Matmul():
+            tiles = i.n_tiles * i.k_blocks
+            return Cost(
+                cycles=tiles * _tile_cycles(config, count),
+                tail=MATMUL_TAIL,
+                streamed=tiles * config.tile_bytes(_bits(i.format)),
+                macs=tiles * count,
+            )
+        case Attend():
+            return _attend(step, i, config)
+        case StreamWeights():
+            return Cost(streamed=count * config.tile_bytes(_bits(i.format)), tail=2)
+        case StreamKV():
+            return Cost(streamed=_kv_bytes(config, i.k_blocks, count), tail=2)
+        case Vector():
+            return Cost(cycles=_vector(step, i, config))
+        case Reduce():
+            return Cost(cycles=count * (i.words + 30) + 12 if count else 1)
+        case Load():
+            return Cost(loaded=count * _row_bytes(i, config), tail=LOAD_TAIL)
+        case Store():
+            size = 4 * config.lanes * count * i.words
+            return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
+        case StoreKV():
+            return Cost(cycles=8, tail=20, written=count * i.slots * _kv_row_bytes(i))
+        case StoreTopK():
+            size = 8 * config.top_k_entries
+            return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
+        case _:
+            return Cost(cycles=1)
+
+
+def _bits(form: int) -> int:
+    return 8 if form == WeightFormat.W8 else 4
+
+
+def _tile_cycles(config: Configuration, rows: int) -> int:
+    return max(rows, config.array_cols, TILE_SPACING)
+
+
+def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
+    """S(0), S(1), PV(0), ...: the array waits for the first probabilities, and for the last."""
+    blocks = -(-step.aux_b // BLOCK)
+    tiles = i.k_blocks * config.words_per_block
+    work = tiles * _tile_cycles(config, step.count)
+    softmax = SOFTMAX_LATENCY + step.count * 64 // config.lanes - step.count
+    gap = max(0, softmax - work)  # the softmax of a block, beside the array's work on another
+    gaps = softmax if blocks == 1 else 2 * gap
+    return Cost(
+        cycles=2 * blocks * work + gaps,
+        tail=ATTEND_TAIL,
+        streamed=_kv_bytes(config, i.k_blocks, step.aux_b),
+        macs=2 * blocks * tiles * step.count,
+    )
+
+
+def _kv_bytes(config: Configuration, k_blocks: int, keys: int) -> int:
+    return -(-keys // BLOCK) * layouts.KVLayout(config, k_blocks).block_bytes
+
+
+def _kv_row_bytes(i: StoreKV) -> int:
+    return i.k_blocks * BLOCK + 1 if i.values else i.k_blocks * (BLOCK + 2)
+
+
+def _vector(step: Step, i: Vector, config: Configuration) -> float:
+    groups_of_rows = step.count * i.inner
+    words = groups_of_rows * i.words
+    if not words:
+        return 1
+    requests = 1
+    if i.operation == VectorOp.ROPE:
+        requests = 3
+    elif i.operation == VectorOp.ACTIVATE or (
+        i.operation in (VectorOp.ADD, VectorOp.MUL) and i.operand_b == OperandB.VECTOR_MEMORY
+    ):
+        requests = 2
+    latency = {VectorOp.ADD: 13, VectorOp.ROPE: 13, VectorOp.ACTIVATE: 16}.get(i.operation, 9)
+    if i.to == VectorDestination.VECTOR_MEMORY:
+        return requests * words + latency
+    group = i.group_words
+    groups = groups_of_rows if i.fill else -(-words // group)
+    needed = max(requests * words, groups * group)
+    quantised = needed + latency + 5 + config.words_per_block
+    # Keys and values go to memory as fast as STORE_KV takes them.
+    if i.to == VectorDestination.KEYS:
+        return max(quantised, groups * (5 + BLOCK // config.beat_bytes + 4) + 10)
+    if i.to == VectorDestination.VALUES:
+        channels = group * config.lanes
+        return max(quantised, groups * (SINGLE_BEAT_WRITE * (channels + 1) + 4))
+    return quantised
+
+
+def _row_bytes(i: Load, config: Configuration) -> int:
+    dim = i.words * config.lanes
+    if i.format == LoadFormat.Q8:
+        return layouts.q8_row_bytes(config, dim)
+    return dim * (4 if i.format == LoadFormat.F32 else 2)
+
+
+def sequencer_cycles(instruction: Instruction) -> int:
+    """Cycles that an instruction keeps the sequencer."""
+    if not isinstance(instruction, Scalar):
+        return 3
+    if instruction.operation == ScalarOp.MUL:
+        return 5 + instruction.address.bit_length()
+    return 5 + (instruction.address if instruction.operation == ScalarOp.SHIFT_RIGHT else 0)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forecasts for a model's shape: a prompt, and a decode step at a context."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from weft.compiler.compiled import Layout, lay_out
+from weft.compiler.conventions import Register, Token
+from weft.compiler.plan import WeightPart
+from weft.compiler.walk import walk
+from weft.errors import WeftError
+from weft.forecast.simulate import Forecast, forecast
+from weft.model import ModelConfig
+from weft.quantize import WeightFormat
+from weft_arch.config import Configuration
+
+__all__ = ["ModelForecast", "forecast_model"]
+
+MOST_CHUNKS = 16
+"""Chunks of a prompt that are followed one by one; of more, so many stand for all of them: from
+chunk to chunk only the attention grows, and evenly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelForecast:
+    """What is known before anything runs."""
+
+    model: ModelConfig
+    config: Configuration
+    layout: Layout
+    context: int
+    prompt: int
+    prefill: Forecast
+    """of all tokens of the prompt"""
+    decode: Forecast
+    """of a step that sees ``context`` positions"""
+
+    @property
+    def time_to_first_token(self) -> float:
+        """Seconds."""
+        return self.prefill.cycles / self.config.clock_hz
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of decode at ``context``."""
+        return self.config.clock_hz / self.decode.cycles
+
+    def bottleneck(self, of: Forecast) -> str:
+        """What a phase is short of."""
+        memory = of.bytes_read / (of.cycles * self.config.memory_bytes_per_cycle)
+        array = of.mac_cycles / of.cycles
+        if max(memory, array) > 0.9:
+            return "memory bandwidth" if memory > array else "array"
+        causes = Counter(of.waits)
+        causes["memory bandwidth"] = causes.pop("waits for weights", 0)
+        cause, cycles = causes.most_common(1)[0]
+        if cause.startswith("waits for token "):
+            cause = f"the array waits for {Token(int(cause.rsplit(' ', 1)[1])).name}"
+        return f"{cause} ({100 * cycles / of.cycles:.0f} % of the cycles)"
+
+    def parts(self) -> list[tuple[str, WeightPart, int]]:
+        """Name, part and how often it is read in a step."""
+        memory = self.layout.memory
+        found = [(", ".join(p.names), p, self.model.n_layers) for p in memory.layer_parts]
+        return [*found, ("lm_head", memory.head_part, 1)]
+
+
+def forecast_model(
+    model: ModelConfig,
+    config: Configuration,
+    weights: WeightFormat,
+    *,
+    context: int | None = None,
+    prompt: int = 16,
+) -> ModelForecast:
+    """Forecast a prompt of ``prompt`` tokens and a decode step that sees ``context`` positions (by
+    default those of the prompt and one more)."""
+    seen = prompt + 1 if context is None else context
+    most = model.max_context
+    if not 1 <= prompt <= most:
+        raise WeftError(f"the prompt has {prompt} tokens; this model takes 1 to {most}.")
+    if not 1 <= seen <= most:
+        raise WeftError(f"the context is {seen} positions; this model takes 1 to {most}.")
+    layout = lay_out(model, config, weights, max_context=max(seen, prompt))
+
+    def run(rows: int, position: int, *, head: bool) -> Forecast:
+        scalars: dict[int, int] = {
+            Register.ROWS: rows,
+            Register.POSITION: position,
+            Register.HEAD: int(head),
+        }
+        return forecast(layout.program, walk(layout.program, scalars), config)
+
+    size = layout.chip.chunk_rows
+    last = (prompt - 1) // size * size
+    prefill = run(prompt - last, last, head=True)
+    chunks = last // size
+    followed = min(chunks, MOST_CHUNKS)
+    for k in range(followed):
+        place = k if followed == chunks else round(k * (chunks - 1) / (followed - 1))
+        prefill = prefill.plus(run(size, place * size, head=False), chunks / followed)
+    return ModelForecast(
+        model=model,
+        config=config,
+        layout=layout,
+        context=seen,
+        prompt=prompt,
+        prefill=prefill,
+        decode=run(1, seen - 1, head=True),
+    )

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays a program through the engines in time.
+
+Tokens, queues and engines are followed instruction by instruction; the memory and the weight buffer
+are fluid: bytes flow at rates that stay the same from one event to the next.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from weft.compiler.walk import Step
+from weft.forecast.costs import Cost, cost_of, sequencer_cycles
+from weft_arch.config import Configuration
+from weft_arch.isa import (
+    INSTRUCTION_BYTES,
+    Engine,
+    Instruction,
+    Opcode,
+    StoreKV,
+    Vector,
+    VectorDestination,
+)
+
+__all__ = ["Forecast", "forecast"]
+
+START_CYCLES = 12
+"""From the start command to the first read, and from HALT to the interrupt."""
+PORT_CYCLES = 9
+"""From a request to the read port, beside the memory's latency."""
+TOKEN_CYCLES, HANDOVER_CYCLES = 2, 4
+_GROUPS = -1
+"""A token that stands for the groups that a VECTOR hands to a STORE_KV."""
+_TINY = 1e-6
+_KINDS = {
+    Opcode.STREAM_WEIGHTS: "weights",
+    Opcode.STREAM_KV: "keys and values",
+    Opcode.LOAD: "loads",
+    Opcode.STORE: "stores",
+    Opcode.STORE_KV: "stores",
+    Opcode.STORE_TOP_K: "stores",
+}
+
+
+@dataclass
+class Forecast:
+    """What a run of a program will take, in cycles and bytes."""
+
+    cycles: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    mac_cycles: int = 0
+    bytes_by_kind: Counter[str] = field(default_factory=Counter[str])
+    waits: Counter[str] = field(default_factory=Counter[str])
+    """cycles in which the array does not multiply, by cause"""
+
+    def plus(self, other: "Forecast", times: float = 1.0) -> "Forecast":
+        """This run, then another as often as ``times`` says."""
+
+        def scaled(counts: Counter[str]) -> Counter[str]:
+            return Counter({name: round(count * times) for name, count in counts.items()})
+
+        return Forecast(
+            cycles=self.cycles + round(other.cycles * times),
+            bytes_read=self.bytes_read + round(other.bytes_read * times),
+            bytes_written=self.bytes_written + round(other.bytes_written * times),
+            mac_cycles=self.mac_cycles + round(other.mac_cycles * times),
+            bytes_by_kind=self.bytes_by_kind + scaled(other.bytes_by_kind),
+            waits=self.waits + scaled(other.waits),
+        )
+
+
+@dataclass
+class _Job:
+    step: Step
+    cost: Cost
+    issued: float
+    waits: tuple[int, ...]
+    signals: tuple[int, ...]
+    left: float = 0.0
+    """cycles (COMPUTE, VECTOR, STORE) or bytes (STREAM, LOAD) still to go"""
+
+
+@dataclass
+class _Lane:
+    """An engine."""
+
+    jobs: deque[_Job]
+    current: _Job | None = None
+    ready: float = 0.0
+    """when the current job may begin"""
+
+
+def forecast(
+    program: Sequence[Instruction], steps: Iterable[Step], config: Configuration
+) -> Forecast:
+    """Predict one run of a program whose engine instructions are ``steps``."""
+    return _Machine(program, steps, config).run()
+
+
+class _Machine:
+    def __init__(
+        self, program: Sequence[Instruction], steps: Iterable[Step], config: Configuration
+    ) -> None:
+        self.config = config
+        self.rate = float(min(config.memory_bytes_per_cycle, config.beat_bytes))
+        self.latency = config.memory_latency_cycles + PORT_CYCLES
+        self.capacity = config.weight_buffer_bytes * 1.0625
+        self.low = self.capacity / 32
+        fetched = len(program) * INSTRUCTION_BYTES
+        self.result = Forecast(bytes_read=fetched, bytes_by_kind=Counter({"program": fetched}))
+        self.lanes = {e: _Lane(deque()) for e in Engine if e is not Engine.SEQUENCER}
+        for job in self._issue(steps):
+            self.lanes[job.step.instruction.engine].jobs.append(job)
+        self.tokens: Counter[int] = Counter()
+        self.coming: list[tuple[float, int]] = []
+        self.time = 0.0
+        self.level = 0.0
+        self.waits: defaultdict[str, float] = defaultdict(float)
+
+    def _issue(self, steps: Iterable[Step]) -> Iterable[_Job]:
+        """When the sequencer hands out each step; instructions are fetched once, in order."""
+        begin = START_CYCLES + self.latency
+        per_instruction = INSTRUCTION_BYTES / self.rate
+        clock = float(begin)
+        for step in steps:
+            for each in step.passed:
+                clock += sequencer_cycles(each)
+            clock = max(clock + 3, begin + per_instruction * (step.at + 1) + 5)
+            i, cost = step.instruction, cost_of(step, self.config)
+            waits = [t for t in (i.wait_a, i.wait_b) if t]
+            signals = [t for t in (i.signal_a, i.signal_b) if t]
+            if isinstance(i, StoreKV):
+                waits.append(_GROUPS)
+            if isinstance(i, Vector) and i.to in (VectorDestination.KEYS, VectorDestination.VALUES):
+                signals.append(_GROUPS)
+            self.result.mac_cycles += cost.macs
+            self.result.bytes_written += cost.written
+            if i.opcode in _KINDS:
+                self.result.bytes_read += cost.loaded + cost.streamed
+                self.result.bytes_by_kind[_KINDS[i.opcode]] += (
+                    cost.loaded + cost.streamed + cost.written
+                )
+            yield _Job(step, cost, clock, tuple(waits), tuple(signals))
+
+    def run(self) -> Forecast:
+        end = 0.0
+        while True:
+            self._start_jobs()
+            step = self._next_event()
+            if step is None:
+                break
+            end = max(end, self._advance(step))
+        last = max([end, *(at for at, _ in self.coming)], default=0.0)
+        self.result.cycles = round(last + START_CYCLES)
+        self.result.waits.update({name: round(cycles) for name, cycles in self.waits.items()})
+        return self.result
+
+    def _start_jobs(self) -> None:
+        """Give idle engines their next job, if its tokens are there."""
+        arrived = [token for at, token in self.coming if at <= self.time + _TINY]
+        self.tokens.update(arrived)
+        self.coming = [(at, token) for at, token in self.coming if at > self.time + _TINY]
+        for engine, lane in self.lanes.items():
+            if lane.current or not lane.jobs or lane.jobs[0].issued > self.time + _TINY:
+                continue
+            job = lane.jobs[0]
+            needed = Counter(job.waits)
+            if any(self.tokens[token] < count for token, count in needed.items()):
+                continue
+            self.tokens.subtract(needed)
+            lane.jobs.popleft()
+            lane.current = job
+            lead = HANDOVER_CYCLES + TOKEN_CYCLES * len(job.waits) if job.waits else 0
+            if engine in (Engine.STREAM, Engine.LOAD):
+                job.left = float(job.cost.streamed if engine is Engine.STREAM else job.cost.loaded)
+                # Requests of a job that follows another are made while that one's data comes.
+                lead += 0 if self.time <= lane.ready + self.latency else self.latency
+            else:
+                job.left = float(job.cost.cycles)
+            lane.ready = self.time + lead
+
+    def _running(self, engine: Engine) -> _Job | None:
+        lane = self.lanes[engine]
+        return lane.current if lane.ready <= self.time + _TINY else None
+
+    def _rates(self) -> tuple[float, float, float, float]:
+        """Bytes per cycle of LOAD and STREAM, bytes per cycle used up, and the array's speed."""
+        load, stream = self._running(Engine.LOAD), self._running(Engine.STREAM)
+        compute = self._running(Engine.COMPUTE)
+        loading = load is not None and load.left > _TINY
+        need = 0.0
+        if compute and compute.cost.cycles:
+            need = compute.cost.streamed / compute.cost.cycles
+        supply = 0.0
+        if stream and stream.left > _TINY:
+            supply = self.rate
+            if loading:
+                supply = self.rate / 2 if self.level <= self.low else 0.0
+            if self.level >= self.capacity - _TINY:
+                supply = min(supply, need)
+        speed = 1.0
+        if compute and need and self.level <= _TINY:
+            speed = min(1.0, supply / need)
+        return (self.rate - supply if loading else 0.0), supply, need * speed, speed
+
+    def _next_event(self) -> float | None:
+        """Cycles until something changes; None when all is done."""
+        load_rate, supply, use, speed = self._rates()
+        times: list[float] = [at - self.time for at, _ in self.coming]
+        for engine, lane in self.lanes.items():
+            job = lane.current
+            if job is None:
+                if lane.jobs and lane.jobs[0].issued > self.time + _TINY:
+                    times.append(lane.jobs[0].issued - self.time)
+                continue
+            if lane.ready > self.time + _TINY:
+                times.append(lane.ready - self.time)
+                continue
+            speeds = {Engine.LOAD: load_rate, Engine.STREAM: supply, Engine.COMPUTE: speed}
+            rate = speeds.get(engine, 1.0)
+            if job.left <= _TINY:
+                times.append(0.0)
+            elif rate > _TINY:
+                times.append(job.left / rate)
+        flow = supply - use
+        if flow > _TINY:
+            for edge in (self.low, self.capacity):
+                if self.level < edge - _TINY:
+                    times.append((edge - self.level) / flow)
+        elif flow < -_TINY:
+            for edge in (self.low, 0.0):
+                if self.level > edge + _TINY:
+                    times.append((edge - self.level) / flow)
+        if not times:
+            return None
+        return max(min(times), 0.0)
+
+    def _advance(self, step: float) -> float:
+        """Let time pass; returns when the last finished job's results are there."""
+        load_rate, supply, use, speed = self._rates()
+        self._count(step, speed)
+        speeds = {Engine.LOAD: load_rate, Engine.STREAM: supply, Engine.COMPUTE: speed}
+        running = {e: self._running(e) for e in self.lanes}
+        self.time += step
+        self.level = min(max(self.level + (supply - use) * step, 0.0), self.capacity)
+        end = 0.0
+        for engine, job in running.items():
+            if job is None:
+                continue
+            job.left -= speeds.get(engine, 1.0) * step
+            if job.left <= _TINY:
+                done = self.time + job.cost.tail
+                self.coming += [(done, token) for token in job.signals]
+                self.lanes[engine].current = None
+                self.lanes[engine].ready = self.time
+                end = max(end, done)
+        return end
+
+    def _count(self, step: float, speed: float) -> None:
+        """Who is to blame for the cycles in which the array does nothing."""
+        lane = self.lanes[Engine.COMPUTE]
+        if self._running(Engine.COMPUTE):
+            self.waits["waits for weights"] += step * (1 - speed)
+        elif lane.jobs or lane.current:
+            missing = [t for t in lane.jobs[0].waits if not self.tokens[t]] if lane.jobs else []
+            name = f"waits for token {missing[0]}" if missing else "starts"
+            self.waits[name] += step

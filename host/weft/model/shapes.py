@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes of well-known models, for forecasts and benchmarks: no weights."""
+
+from weft.model.config import ModelConfig
+
+__all__ = ["KNOWN_SHAPES"]
+
+
+def _shape(
+    n_layers: int,
+    dim: int,
+    hidden_dim: int,
+    heads: tuple[int, int, int],
+    vocab_size: int,
+    max_context: int,
+    *,
+    tied: bool = True,
+) -> ModelConfig:
+    """``heads``: query heads, KV heads, channels of a head."""
+    return ModelConfig(
+        n_layers=n_layers,
+        dim=dim,
+        hidden_dim=hidden_dim,
+        n_heads=heads[0],
+        n_kv_heads=heads[1],
+        head_dim=heads[2],
+        vocab_size=vocab_size,
+        max_context=max_context,
+        tied_embeddings=tied,
+    )
+
+
+KNOWN_SHAPES: dict[str, ModelConfig] = {
+    "stories260k": _shape(5, 64, 172, (8, 4, 8), 512, 512),
+    "stories15m": _shape(6, 288, 768, (6, 6, 48), 32000, 256),
+    "stories42m": _shape(8, 512, 1376, (8, 8, 64), 32000, 1024),
+    "stories110m": _shape(12, 768, 2048, (12, 12, 64), 32000, 1024),
+    "smollm2-135m": _shape(30, 576, 1536, (9, 3, 64), 49152, 8192),
+    "smollm2-360m": _shape(32, 960, 2560, (15, 5, 64), 49152, 8192),
+    "qwen2.5-0.5b": _shape(24, 896, 4864, (14, 2, 64), 151936, 32768),
+    "tinyllama-1.1b": _shape(22, 2048, 5632, (32, 4, 64), 32000, 2048, tied=False),
+    "llama-3.2-1b": _shape(16, 2048, 8192, (32, 8, 64), 128256, 131072),
+    "llama-2-7b": _shape(32, 4096, 11008, (32, 32, 128), 32000, 4096, tied=False),
+}
+"""By the name that people give them. Biases, where a model has them, are left out."""

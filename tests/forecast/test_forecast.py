@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forecasts against the RTL, and for models that nobody simulates."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from weft.benchmarks.attention import HEAD_DIM, AttentionPlan, attention_program, run_attention
+from weft.benchmarks.gemm import GemmPlan, gemm_program, product_counters
+from weft.benchmarks.random_model import random_checkpoint
+from weft.benchmarks.result import measure
+from weft.cli.app import app
+from weft.compiler import compile_model
+from weft.compiler.walk import walk
+from weft.devices import open_device
+from weft.errors import CompileError, WeftError
+from weft.forecast import forecast, forecast_model
+from weft.model import ModelConfig, load_model
+from weft.model.shapes import KNOWN_SHAPES
+from weft.quantize import WeightFormat
+from weft.runtime import ModelRunner
+from weft_arch.config import preset
+
+DEFAULT = preset("default")
+LLAMA_1B = KNOWN_SHAPES["llama-3.2-1b"]
+
+
+def within(share: float, predicted: int, measured: int) -> None:
+    assert abs(predicted - measured) <= share * measured, f"{predicted} instead of {measured}"
+
+
+def quietly(stage: str, fraction: float) -> None:
+    """No progress display."""
+
+
+@pytest.mark.parametrize(
+    ("shape", "share"),
+    [((256, 256, 256), 0.01), ((32, 512, 512), 0.01), ((64, 64, 64), 0.06), ((1, 64, 128), 0.06)],
+)
+def test_products(shape: tuple[int, int, int], share: float) -> None:
+    program = gemm_program(GemmPlan.make(DEFAULT, *shape))
+    predicted = forecast(program, walk(program, {}), DEFAULT)
+    counters = product_counters(DEFAULT, shape, quietly)[1]
+    within(share, predicted.cycles, counters["cycles"])
+    within(0.002, predicted.bytes_read, counters["bytes_read"])
+    assert predicted.bytes_written == counters["bytes_written"]
+    assert predicted.mac_cycles == counters["mac_cycles"]
+
+
+def test_attention() -> None:
+    plan = AttentionPlan(DEFAULT, 512)
+    program = list(attention_program(plan))
+    predicted = forecast(program, walk(program, {}), DEFAULT)
+    with open_device("rtl", DEFAULT, memory_bytes=plan.end) as device:
+        counters, _ = run_attention(device, plan, np.zeros((3, 512, HEAD_DIM), np.float16))
+    within(0.01, predicted.cycles, counters["cycles"])
+    assert predicted.mac_cycles == counters["mac_cycles"]
+
+
+@pytest.mark.parametrize("form", list(WeightFormat))
+def test_a_prompt_and_a_step_of_the_shipped_model(form: WeightFormat) -> None:
+    checkpoint = load_model().checkpoint
+    compiled = compile_model(checkpoint, DEFAULT, form)
+    predicted = forecast_model(checkpoint.config, DEFAULT, form, prompt=40)
+    with open_device("rtl", DEFAULT, memory_bytes=compiled.memory.size) as device:
+        runner = ModelRunner(compiled, device)
+        prefill = measure(device, lambda: runner.prefill(range(40)))
+        decode = measure(device, lambda: runner.run_chunk([1], position=40))
+    within(0.02, predicted.prefill.cycles, prefill["cycles"])
+    within(0.01, predicted.decode.cycles, decode["cycles"])
+    assert predicted.decode.mac_cycles == decode["mac_cycles"]
+    assert predicted.decode.bytes_written == decode["bytes_written"]
+    assert sum(predicted.decode.bytes_by_kind.values()) == (
+        predicted.decode.bytes_read + predicted.decode.bytes_written
+    )
+
+
+def test_sampled_chunks_are_as_good_as_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = KNOWN_SHAPES["stories260k"]
+    form = WeightFormat.W8
+    sampled = forecast_model(shape, DEFAULT, form, prompt=300).prefill
+    monkeypatch.setattr("weft.forecast.model.MOST_CHUNKS", 1000)
+    every = forecast_model(shape, DEFAULT, form, prompt=300).prefill
+    within(0.01, sampled.cycles, every.cycles)
+
+
+def test_models_that_nobody_simulates() -> None:
+    w8, w4 = (
+        forecast_model(LLAMA_1B, DEFAULT, form, context=1024, prompt=8) for form in WeightFormat
+    )
+    # Every weight once per token, 17 bytes for 16, at 8 bytes per cycle.
+    weights = 16 * (2048 * (2 * 2048 + 2 * 512) + 3 * 2048 * 8192) + 128256 * 2048
+    assert w8.decode.bytes_by_kind["weights"] == weights * 17 // 16
+    within(0.02, w8.decode.cycles, w8.decode.bytes_read // 8)
+    assert w8.bottleneck(w8.decode) == "memory bandwidth"
+    assert 1.8 < w8.decode.cycles / w4.decode.cycles < 1.89
+    with pytest.raises(CompileError, match="one position needs 5376 words of vector memory"):
+        forecast_model(KNOWN_SHAPES["llama-2-7b"], DEFAULT, WeightFormat.W4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"prompt": 0}, "the prompt has 0 tokens; this model takes 1 to 131072."),
+        ({"context": 131073}, "the context is 131073 positions; this model takes 1 to 131072."),
+    ],
+)
+def test_lengths_that_do_not_fit(arguments: dict[str, int], sentence: str) -> None:
+    with pytest.raises(WeftError) as error:
+        forecast_model(LLAMA_1B, DEFAULT, WeightFormat.W8, **arguments)
+    assert str(error.value) == sentence
+
+
+def test_a_random_model_has_the_shape_that_is_asked_for() -> None:
+    shape: ModelConfig = KNOWN_SHAPES["stories260k"]
+    assert random_checkpoint(shape).config == shape
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["plan", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_command_line() -> None:
+    text = run("--prompt", "20")
+    for word in ("prefill of 20", "decode at 21", "memory bandwidth", "w_gate, w_up", "tokens/s"):
+        assert word in text
+    found = json.loads(run("-m", "qwen2.5-0.5b", "--weights", "w4", "--json"))
+    assert found["decode"]["bytes"]["weights"] == 277853184
+    changed = json.loads(
+        run("-m", "llama-2-7b", "--weights", "w4", "--set", "vector_memory_words=8192", "--json")
+    )
+    assert changed["tokens_per_second"] < 1
+    fits = run("--fits")
+    assert "does not fit" in fits
+    assert all(name in fits for name in KNOWN_SHAPES)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many cycles small pieces of work take, exactly: a change of any of them is to be meant.
+
+Nothing here depends on values, so a number that moves is a change of the hardware, of the compiler
+or of a benchmark's program. If it is for the better, or is worth it, write the new number down.
+"""
+
+import numpy as np
+import pytest
+
+from tests.compiler.models import compiled
+from weft.benchmarks.attention import HEAD_DIM, AttentionPlan, run_attention
+from weft.benchmarks.gemm import product_counters
+from weft.benchmarks.result import measure
+from weft.devices import open_device
+from weft.quantize import WeightFormat
+from weft.runtime import ModelRunner
+from weft_arch.config import preset
+
+DEFAULT = preset("default")
+
+
+def quietly(stage: str, fraction: float) -> None:
+    """No progress display."""
+
+
+@pytest.mark.parametrize(
+    ("shape", "cycles"), [((64, 64, 64), 4367), ((64, 128, 96), 8126), ((1, 64, 128), 1442)]
+)
+def test_products(shape: tuple[int, int, int], cycles: int) -> None:
+    assert product_counters(DEFAULT, shape, quietly)[1]["cycles"] == cycles
+
+
+def test_attention() -> None:
+    plan = AttentionPlan(DEFAULT, 96)
+    inputs = np.zeros((3, 96, HEAD_DIM), np.float16)
+    with open_device("rtl", DEFAULT, memory_bytes=plan.end) as device:
+        assert run_attention(device, plan, inputs)[0]["cycles"] == 8528
+
+
+@pytest.mark.parametrize(
+    ("weights", "decode", "prefill"), [("w8", 10236, 11510), ("w4", 6057, 10566)]
+)
+def test_a_model(weights: str, decode: int, prefill: int) -> None:
+    model = compiled(None, "default", WeightFormat(weights))
+    with open_device("rtl", DEFAULT, memory_bytes=model.memory.size) as device:
+        runner = ModelRunner(model, device)
+        found = [
+            measure(device, lambda: runner.run_chunk(range(8), position=0))["cycles"],
+            measure(device, lambda: runner.run_chunk([1], position=8))["cycles"],
+        ]
+    assert found == [prefill, decode]
