@@ -15,7 +15,9 @@ import numpy as np
 from weft.benchmarks.product import run_program, write_rows
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler.building_blocks import f24
+from weft.compiler.walk import walk
 from weft.devices import find_preset, open_device
+from weft.forecast import forecast
 from weft_arch import layouts
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
@@ -332,6 +334,7 @@ def attention(name: str, length: int, progress: Progress) -> Result:
     config = find_preset("default")
     plan = AttentionPlan(config, length)
     inputs = np.random.default_rng(length).standard_normal((3, length, HEAD_DIM)).astype(np.float16)
+    program = list(attention_program(plan))
     with open_device("rtl", config, memory_bytes=plan.end, progress=progress) as device:
         counters, _ = run_attention(device, plan, inputs)
     return Result(
@@ -341,5 +344,6 @@ def attention(name: str, length: int, progress: Progress) -> Result:
         unit="fraction",
         target="90 %",
         cycles=counters["cycles"],
+        forecast=forecast(program, walk(program, {}), config).cycles,
         counters=counters,
     )

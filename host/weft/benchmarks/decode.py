@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decode steps of a model: how busy the memory is."""
+"""Steps of models: how busy the memory is, and how many cycles they take."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import Progress, Result, measure
-from weft.compiler import compile_model
+from weft.compiler import CompiledModel, compile_model
+from weft.compiler.conventions import Register
+from weft.compiler.walk import walk
 from weft.devices import find_preset, open_device
+from weft.forecast import forecast
 from weft.llm import LLM
 from weft.model import ModelConfig
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft_arch.config import Configuration
-from weft_arch.device import Device
 
 __all__ = ["cycles_260k", "decode_random", "decode_shipped"]
 
@@ -34,7 +36,10 @@ def decode_shipped(name: str, weights: str, target: str, progress: Progress) -> 
                 token = int(runner.top_k().token_ids[0])
                 runner.run_chunk([token], position=len(ids) + step)
 
-        return _bandwidth(name, target, llm.config, llm.device, steps)
+        counters = measure(llm.device, steps)
+        chunks = [(1, len(ids) + step) for step in range(STEPS)]
+        predicted = _forecast(llm.compiled, chunks)
+        return _bandwidth(name, target, llm.config, counters, predicted)
 
 
 def decode_random(
@@ -43,29 +48,30 @@ def decode_random(
     """The same over one step at the last position of the context, with random weights."""
     config = find_preset("default")
     compiled = compile_model(random_checkpoint(shape), config, WeightFormat(weights))
+    last = shape.max_context - 1
     size = compiled.memory.size
     with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
         runner = ModelRunner(compiled, device)
-        last = shape.max_context - 1
-        return _bandwidth(
-            name, target, config, device, lambda: runner.run_chunk([1], position=last)
-        )
+        counters = measure(device, lambda: runner.run_chunk([1], position=last))
+    return _bandwidth(name, target, config, counters, _forecast(compiled, [(1, last)]))
 
 
 def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Progress) -> Result:
     """Cycles of a model of the stories260K shape on `wide`: of a decode step at position 128, or of
     the prefill of a prompt, from start command to the last interrupt."""
     config = find_preset("wide")
-    compiled = compile_model(
-        random_checkpoint(KNOWN_SHAPES["stories260k"]), config, WeightFormat(weights)
-    )
+    shape = KNOWN_SHAPES["stories260k"]
+    compiled = compile_model(random_checkpoint(shape), config, WeightFormat(weights))
     size = compiled.memory.size
     with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
         runner = ModelRunner(compiled, device)
         if prompt:
             counters = measure(device, lambda: runner.prefill(range(prompt)))
+            rows = runner.chunk_rows
+            chunks = [(min(rows, prompt - at), at) for at in range(0, prompt, rows)]
         else:
             counters = measure(device, lambda: runner.run_chunk([1], position=128))
+            chunks = [(1, 128)]
     return Result(
         name=name,
         preset=config.name,
@@ -73,14 +79,30 @@ def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Pro
         unit="cycles",
         target=target,
         cycles=counters["cycles"],
+        forecast=_forecast(compiled, chunks),
         counters=counters,
     )
 
 
+def _forecast(compiled: CompiledModel, chunks: Iterable[tuple[int, int]]) -> int:
+    """Cycles that chunks of (rows, position) are said to take, with the head for the last one."""
+    chunks = list(chunks)
+    cycles = 0
+    for number, (rows, position) in enumerate(chunks):
+        head = rows == 1 or number == len(chunks) - 1
+        scalars: dict[int, int] = {
+            Register.ROWS: rows,
+            Register.POSITION: position,
+            Register.HEAD: int(head),
+        }
+        steps = walk(compiled.program, scalars)
+        cycles += forecast(compiled.program, steps, compiled.config).cycles
+    return cycles
+
+
 def _bandwidth(
-    name: str, target: str, config: Configuration, device: Device, work: Callable[[], None]
+    name: str, target: str, config: Configuration, counters: dict[str, int], predicted: int
 ) -> Result:
-    counters = measure(device, work)
     moved = counters["bytes_read"] + counters["bytes_written"]
     return Result(
         name=name,
@@ -89,5 +111,6 @@ def _bandwidth(
         unit="fraction",
         target=target,
         cycles=counters["cycles"],
+        forecast=predicted,
         counters=counters,
     )

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from weft.benchmarks.product import random_operands, run_program, weight_tiles, write_rows
 from weft.benchmarks.result import Progress, Result, measure
+from weft.compiler.walk import walk
 from weft.devices import find_preset, open_device
 from weft.errors import WeftError
+from weft.forecast import forecast
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
 from weft_arch.isa import (
@@ -36,7 +38,14 @@ from weft_arch.isa import (
     VectorOp,
 )
 
-__all__ = ["GemmPlan", "gemm_from_dram", "gemm_program", "product_counters", "run_gemm"]
+__all__ = [
+    "GemmPlan",
+    "gemm_from_dram",
+    "gemm_program",
+    "product_counters",
+    "product_forecast",
+    "run_gemm",
+]
 
 MOST_PIECES, LEAST_PIECE_BLOCKS = 8, 2
 """Small pieces begin early, but results that start and end in vector memory piece by piece keep its
@@ -359,6 +368,12 @@ def run_gemm(device: Device, plan: GemmPlan, a: np.ndarray, b: np.ndarray) -> np
     return raw.view("<f4").reshape(plan.rows, plan.columns)
 
 
+def product_forecast(plan: GemmPlan) -> int:
+    """The cycles that a product is said to take."""
+    program = gemm_program(plan)
+    return forecast(program, walk(program, {}), plan.config).cycles
+
+
 def product_counters(
     config: Configuration, shape: tuple[int, int, int], progress: Progress
 ) -> tuple[GemmPlan, dict[str, int]]:
@@ -388,5 +403,6 @@ def gemm_from_dram(
         unit="fraction",
         target=target,
         cycles=counters["cycles"],
+        forecast=product_forecast(plan),
         counters=counters,
     )

@@ -13,7 +13,9 @@ import numpy as np
 
 from weft.benchmarks.product import random_operands, run_program, weight_tiles, write_rows
 from weft.benchmarks.result import Progress, Result, measure
+from weft.compiler.walk import walk
 from weft.devices import find_preset, open_device
+from weft.forecast import forecast
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
 from weft_arch.isa import (
@@ -133,6 +135,7 @@ def gemm_on_chip(name: str, progress: Progress) -> Result:
     """Useful MACs / (cycles * cells), from start command to interrupt."""
     config = find_preset("default")
     a, b = random_operands(SIZE, SIZE, SIZE)
+    program = list(_multiply(config))
     with open_device("rtl", config, memory_bytes=END, progress=progress) as device:
         counters, _ = run_on_chip(device, a, b)
     return Result(
@@ -142,5 +145,6 @@ def gemm_on_chip(name: str, progress: Progress) -> Result:
         unit="fraction",
         target="99 %",
         cycles=counters["cycles"],
+        forecast=forecast(program, walk(program, {}), config).cycles,
         counters=counters,
     )

@@ -22,6 +22,8 @@ class Result:
     unit: str
     target: str
     cycles: int
+    forecast: int | None = None
+    """cycles that `weft.forecast` says"""
     counters: dict[str, int] = field(default_factory=dict[str, int])
 
 

@@ -42,9 +42,11 @@ def bench(
 
 def _table(results: list[Result]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("benchmark", "preset", "value", "unit", "target", "cycles"):
-        table.add_column(column, justify="right" if column in ("value", "cycles") else "left")
+    numbers = ("value", "cycles", "forecast")
+    for column in ("benchmark", "preset", "value", "unit", "target", "cycles", "forecast"):
+        table.add_column(column, justify="right" if column in numbers else "left")
     for r in results:
         value = f"{100 * r.value:.2f} %" if r.unit == "fraction" else f"{r.value:,.0f}"
-        table.add_row(r.name, r.preset, value, r.unit, r.target, f"{r.cycles:,}")
+        forecast = "" if r.forecast is None else f"{100 * (r.forecast / r.cycles - 1):+.2f} %"
+        table.add_row(r.name, r.preset, value, r.unit, r.target, f"{r.cycles:,}", forecast)
     return table

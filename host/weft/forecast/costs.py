@@ -41,6 +41,8 @@ ATTEND_TAIL = 74
 SOFTMAX_LATENCY = 100
 """From the last score of a kv block to its first row of probabilities, array and all."""
 LOAD_TAIL, STORE_TAIL = 12, 47
+LOAD_WORD_CYCLES = 1.5
+"""Fewest cycles from word to word of a LOAD."""
 SINGLE_BEAT_WRITE = 2
 """Cycles per write of a single beat."""
 
@@ -83,7 +85,11 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case Reduce():
             return Cost(cycles=count * (i.words + 30) + 12 if count else 1)
         case Load():
-            return Cost(loaded=count * _row_bytes(i, config), tail=LOAD_TAIL)
+            return Cost(
+                cycles=count * i.words * LOAD_WORD_CYCLES,
+                tail=LOAD_TAIL,
+                loaded=count * _row_bytes(i, config),
+            )
         case Store():
             size = 4 * config.lanes * count * i.words
             return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)

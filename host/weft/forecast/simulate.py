@@ -188,21 +188,23 @@ class _Machine:
         """Bytes per cycle of LOAD and STREAM, bytes per cycle used up, and the array's speed."""
         load, stream = self._running(Engine.LOAD), self._running(Engine.STREAM)
         compute = self._running(Engine.COMPUTE)
-        loading = load is not None and load.left > _TINY
+        wanted = 0.0
+        if load and load.left > _TINY:
+            wanted = min(self.rate, load.cost.loaded / load.cost.cycles)
         need = 0.0
         if compute and compute.cost.cycles:
             need = compute.cost.streamed / compute.cost.cycles
         supply = 0.0
         if stream and stream.left > _TINY:
-            supply = self.rate
-            if loading:
-                supply = self.rate / 2 if self.level <= self.low else 0.0
+            supply = self.rate - wanted
+            if wanted and self.level <= self.low:
+                supply = max(supply, self.rate / 2)
             if self.level >= self.capacity - _TINY:
                 supply = min(supply, need)
         speed = 1.0
         if compute and need and self.level <= _TINY:
             speed = min(1.0, supply / need)
-        return (self.rate - supply if loading else 0.0), supply, need * speed, speed
+        return min(wanted, self.rate - supply), supply, need * speed, speed
 
     def _next_event(self) -> float | None:
         """Cycles until something changes; None when all is done."""
