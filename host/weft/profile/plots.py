@@ -49,7 +49,7 @@ def plot_roofline(runs: Sequence[Run], config: Configuration, path: Path) -> Non
     axes.set_title(f"{config.name}: {config.cells} cells, {per_cycle} bytes per cycle")
     axes.grid(visible=True, which="both", alpha=0.2)
     axes.legend()
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def _point(run: Run, config: Configuration) -> tuple[float, float]:
@@ -79,4 +79,4 @@ def plot_layers(title: str, causes: Mapping[str, Counter[str]], path: Path) -> N
     axes.set_xlabel("cycles")
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
