@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from weft.benchmarks.attention import HEAD_DIM, AttentionPlan, attention_program, run_attention
-from weft.benchmarks.gemm import GemmPlan, gemm_program, product_counters
+from weft.benchmarks.gemm import gemm_program, product_counters
+from weft.benchmarks.gemm_plan import GemmPlan
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import measure
 from weft.cli.app import app

@@ -4,8 +4,9 @@
 import numpy as np
 import pytest
 
-from weft.benchmarks.gemm import GemmPlan, gemm_program, run_gemm
+from weft.benchmarks.gemm import gemm_program, run_gemm
 from weft.benchmarks.gemm_on_chip import END, SIZE, run_on_chip
+from weft.benchmarks.gemm_plan import GemmPlan
 from weft.benchmarks.product import random_operands
 from weft.devices import open_device
 from weft.errors import WeftError

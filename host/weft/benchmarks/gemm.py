@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from weft.benchmarks.gemm_plan import GemmPlan
 from weft.benchmarks.product import random_operands, run_program, weight_tiles, write_rows
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler.walk import walk
 from weft.devices import find_preset, open_device
-from weft.errors import WeftError
 from weft.forecast import forecast
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
@@ -39,7 +38,6 @@ from weft_arch.isa import (
 )
 
 __all__ = [
-    "GemmPlan",
     "gemm_from_dram",
     "gemm_program",
     "product_counters",
@@ -47,12 +45,6 @@ __all__ = [
     "run_gemm",
 ]
 
-MOST_PIECES, LEAST_PIECE_BLOCKS = 8, 2
-"""Small pieces begin early, but results that start and end in vector memory piece by piece keep its
-ports busy for a cycle in every `piece_blocks`."""
-MOST_SLICE_TILES = 16
-STREAM_SHARE = 0.6
-MOST_STAGES = 3
 PARTS = 2
 """Parts of a piece's rows: one is quantised while the next is loaded."""
 
@@ -73,135 +65,6 @@ class Register(IntEnum):
 
     A = 1
     C = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class GemmPlan:
-    """Sizes, on-chip places (words, blocks) and memory addresses (bytes) of a product."""
-
-    config: Configuration
-    rows: int
-    columns: int
-    depth: int
-    group_rows: int
-    """rows that are on the chip at a time; all groups are equal"""
-    piece_blocks: int
-    """blocks of K that are loaded, quantised and given back at a time"""
-    slice_tiles: int
-    """tiles of columns whose results are on the chip at a time"""
-
-    @classmethod
-    def make(cls, config: Configuration, rows: int, columns: int, depth: int) -> "GemmPlan":
-        """A plan that fits ``config``: columns in pairs of tiles, depth in whole blocks, or less
-        than one."""
-        pair = 2 * config.array_cols
-        if columns % pair or depth % (config.lanes if depth < BLOCK else BLOCK):
-            raise WeftError(
-                f"the product {rows} x {columns} x {depth} is not in multiples of 1, {pair} and "
-                f"{BLOCK}."
-            )
-        k_blocks, n_tiles = -(-depth // BLOCK), columns // config.array_cols
-        # Just so many rows that the weights, streamed once for each group, leave the bus some time.
-        stream_cycles = config.tile_bytes(8) / config.memory_bytes_per_cycle
-        wanted_rows = BLOCK if stream_cycles <= STREAM_SHARE * BLOCK else config.max_rows
-        most_rows = min(wanted_rows, config.max_rows, config.activation_blocks // k_blocks)
-        group_rows = _largest_divisor(rows, most_rows)
-        piece_blocks = min(max(-(-k_blocks // MOST_PIECES), LEAST_PIECE_BLOCKS), k_blocks)
-        while k_blocks % piece_blocks:
-            piece_blocks += 1
-        stages = _stages(k_blocks // piece_blocks)
-        stage = stages * group_rows * piece_blocks * config.words_per_block
-        room = (config.vector_memory_words - stage) // (2 * max(group_rows, 1))
-        if group_rows < 1 or room < 1:
-            raise WeftError(f"the product's {depth} channels do not fit preset {config.name}.")
-        # An even number of slices, so that every group begins with the same result buffer.
-        slice_tiles = _largest_divisor(n_tiles // 2, min(MOST_SLICE_TILES, room))
-        return cls(
-            config=config,
-            rows=rows,
-            columns=columns,
-            depth=depth,
-            group_rows=group_rows,
-            piece_blocks=piece_blocks,
-            slice_tiles=slice_tiles,
-        )
-
-    @property
-    def k_blocks(self) -> int:
-        """Blocks of 32 along the reduction."""
-        return -(-self.depth // BLOCK)
-
-    @property
-    def n_tiles(self) -> int:
-        """Tiles of output columns."""
-        return self.columns // self.config.array_cols
-
-    @property
-    def pieces(self) -> int:
-        """Pieces of K."""
-        return self.k_blocks // self.piece_blocks
-
-    @property
-    def stages(self) -> int:
-        """Staging buffers: so many that every group of rows begins with the same one."""
-        return _stages(self.pieces)
-
-    @property
-    def piece_words(self) -> int:
-        """Words of a row's piece; also how far apart rows are where pieces are staged."""
-        whole = self.piece_blocks * self.config.words_per_block
-        return min(whole, self.depth // self.config.lanes)
-
-    @property
-    def results(self) -> int:
-        """First word of the two result buffers; the staging buffers come before."""
-        return self.stages * self.group_rows * self.piece_words
-
-    def result(self, slice_number: int) -> int:
-        """First word of a slice's results."""
-        return self.results + slice_number % 2 * self.group_rows * self.slice_tiles
-
-    @property
-    def a(self) -> int:
-        """Address of A; the program comes before."""
-        return 1 << 16
-
-    @property
-    def weights(self) -> int:
-        """Address of the tiles, in the order of `weight_order`."""
-        return self.a + 2 * self.rows * self.depth
-
-    @property
-    def c(self) -> int:
-        """Address of C."""
-        tiles = (self.n_tiles + self.slice_tiles) * self.k_blocks
-        return self.weights + tiles * self.config.tile_bytes(8)
-
-    @property
-    def end(self) -> int:
-        """First address after C, in whole pages."""
-        return -(-(self.c + 4 * self.rows * self.columns) // 4096) * 4096
-
-    def weight_order(self) -> NDArray[np.intp]:
-        """Numbers n * k_blocks + k of the tiles in memory: the first slice piece by piece, the
-        slices between column by column, the last slice both ways (the last group has no need to
-        give pieces back, but wants to have little left to store)."""
-        number = np.arange(self.n_tiles * self.k_blocks).reshape(self.n_tiles, self.k_blocks)
-
-        def by_pieces(tiles: NDArray[np.intp]) -> NDArray[np.intp]:
-            return tiles.reshape(len(tiles), self.pieces, -1).swapaxes(0, 1).reshape(-1)
-
-        first, last = number[: self.slice_tiles], number[-self.slice_tiles :]
-        between = number[self.slice_tiles : -self.slice_tiles].reshape(-1)
-        return np.concatenate([by_pieces(first), between, by_pieces(last), last.reshape(-1)])
-
-
-def _stages(pieces: int) -> int:
-    return 2 if pieces % 2 == 0 else _largest_divisor(pieces, MOST_STAGES)
-
-
-def _largest_divisor(number: int, limit: int) -> int:
-    return max((d for d in range(1, min(number, limit) + 1) if number % d == 0), default=0)
 
 
 def gemm_program(plan: GemmPlan) -> list[Instruction]:

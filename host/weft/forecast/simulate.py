@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from weft.compiler.walk import Step
+from weft.errors import WeftError
 from weft.forecast.costs import Cost, cost_of, sequencer_cycles
 from weft_arch.config import Configuration
 from weft_arch.isa import (
@@ -151,6 +152,10 @@ class _Machine:
             if step is None:
                 break
             end = max(end, self._advance(step))
+        for lane in self.lanes.values():
+            if lane.jobs:
+                job = lane.jobs[0]
+                raise WeftError(f"instruction {job.step.at} waits for a token that nobody gives.")
         last = max([end, *(at for at, _ in self.coming)], default=0.0)
         self.result.cycles = round(last + START_CYCLES)
         self.result.waits.update({name: round(cycles) for name, cycles in self.waits.items()})
