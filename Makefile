@@ -4,7 +4,7 @@
 #   make test     lint, type check and the tests that take less than a minute each
 #   make verify   the whole matrix: RTL against the reference, all presets and weights (long)
 #   make lint     ruff and pyright alone
-#   make bench    the benchmarks, as a table and as build/bench.json
+#   make bench    the benchmarks, as a table, as build/bench/bench.json and as pictures
 #   make docs     the generated pages and the firmware's header
 #   make clean    remove what the targets built (the cache of compiled models stays)
 
@@ -39,9 +39,9 @@ lint: $(STAMPS)/test
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-bench: $(STAMPS)/run
-	@mkdir -p build
-	$(BIN)/weft bench --json build/bench.json
+bench: $(STAMPS)/test
+	@mkdir -p build/bench
+	$(BIN)/weft bench --json build/bench/bench.json --plots build/bench
 
 docs: $(STAMPS)/run
 	$(BIN)/python -m weft_arch.generate

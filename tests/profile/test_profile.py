@@ -11,11 +11,13 @@ from xml.etree import ElementTree
 import pytest
 
 from weft import LLM
+from weft.benchmarks.plots import plot_results
+from weft.benchmarks.result import Result
 from weft.errors import WeftError
 from weft.profile import Run, decode, record
 from weft.profile.causes import USEFUL, WEIGHTS, array_causes
 from weft.profile.chrome_trace import chrome_trace
-from weft.profile.plots import plot_layers, plot_roofline
+from weft.profile.plots import plot_layers, plot_roofline, run_points
 from weft_arch.isa import Engine
 from weft_arch.observed import OBSERVED_ENGINES, Wire
 from weft_sim.rtl_device import RtlDevice
@@ -105,6 +107,25 @@ def test_pictures(profiled: Profiled, tmp_path: Path) -> None:
 
     run: Run = profiled.runs[-1]
     plot_layers("decode", array_causes(run, profiled.program), tmp_path / "layers.svg")
-    plot_roofline(profiled.runs, profiled.config, tmp_path / "roofline.svg")
+    points = run_points(profiled.runs, profiled.config)
+    plot_roofline(points, profiled.config, tmp_path / "roofline.svg")
     for name, word in (("layers.svg", "layer 3"), ("roofline.svg", "MACs per cycle")):
         assert word in texts(tmp_path / name)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
+def test_pictures_of_benchmarks(tmp_path: Path) -> None:
+    counters = {"mac_cycles": 900, "bytes_read": 8000, "bytes_written": 100}
+    result = Result(
+        name="some work",
+        preset="default",
+        value=0.9,
+        unit="fraction",
+        target="96 %",
+        cycles=1000,
+        counters=counters,
+    )
+    assert plot_results([], tmp_path) == []
+    written = plot_results([result], tmp_path)
+    assert [path.name for path in written] == ["fractions.svg", "roofline_default.svg"]
+    assert all("some work" in path.read_text() for path in written)

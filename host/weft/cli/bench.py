@@ -10,7 +10,10 @@ import typer
 from rich.table import Table
 
 from weft.benchmarks import BENCHMARKS, Result, run_benchmark
-from weft.cli.console import build_progress, errors, output, write_file
+from weft.benchmarks.plots import plot_results
+from weft.cli.console import build_progress, errors, make_folder, output, write_file
+from weft.errors import WeftError
+from weft.profile.plots import MISSING, have_matplotlib
 
 __all__ = ["bench"]
 
@@ -22,6 +25,9 @@ def bench(
     as_list: Annotated[bool, typer.Option("--list", help="List the benchmarks.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Also write the results to this file.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Also draw pictures into this folder.")
     ] = None,
 ) -> None:
     """Measure the accelerator on the RTL."""
@@ -38,6 +44,12 @@ def bench(
     if json_file is not None:
         text = json.dumps([asdict(r) for r in results], indent=1)
         write_file(json_file, f"{text}\n".encode())
+    if plots is not None:
+        if not have_matplotlib():
+            raise WeftError(MISSING)
+        make_folder(plots)
+        for path in plot_results(results, plots):
+            output.print(path, soft_wrap=True)
 
 
 def _table(results: list[Result]) -> Table:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from weft.errors import FileError
 
-__all__ = ["build_progress", "errors", "output", "write_file"]
+__all__ = ["build_progress", "errors", "make_folder", "output", "write_file"]
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -33,6 +33,14 @@ def write_file(path: Path, raw: bytes) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there; a `FileError` says why it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{path} cannot be made: {error.strerror}.") from error
 
 
 @contextmanager

@@ -8,15 +8,21 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from weft.cli.console import build_progress, errors, output, write_file
+from weft.cli.console import build_progress, errors, make_folder, output, write_file
 from weft.cli.options import ModelName, PresetName, Weights
-from weft.errors import FileError, WeftError
+from weft.errors import WeftError
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.profile import Run, record
 from weft.profile.causes import array_causes
 from weft.profile.chrome_trace import chrome_trace
-from weft.profile.plots import have_matplotlib, plot_layers, plot_roofline
+from weft.profile.plots import (
+    MISSING,
+    have_matplotlib,
+    plot_layers,
+    plot_roofline,
+    run_points,
+)
 from weft_arch.config import Configuration
 from weft_arch.observed import Wire
 
@@ -35,10 +41,7 @@ def profile(
 ) -> None:
     """Record a prompt and a few decode steps on the RTL: a trace for Perfetto, a roofline, and the
     cycles of every layer by cause."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{folder} cannot be made: {error.strerror}.") from error
+    make_folder(folder)
     with build_progress() as report:
         llm = LLM(
             model,
@@ -69,7 +72,7 @@ def profile(
         if of_phases:
             output.print(_causes_table(kind, of_phases))
     if have_matplotlib():
-        plot_roofline(runs, config, folder / "roofline.svg")
+        plot_roofline(run_points(runs, config), config, folder / "roofline.svg")
         written.append(str(folder / "roofline.svg"))
         for kind, of_phases in causes.items():
             if of_phases:
@@ -77,7 +80,7 @@ def profile(
                 plot_layers(f"The array's cycles, {kind}", of_phases, path)
                 written.append(str(path))
     else:
-        errors.print('The pictures need matplotlib: pip install "weft[plots]".', style="dim")
+        errors.print(MISSING, style="dim")
     for line in written:
         output.print(line, soft_wrap=True)
 

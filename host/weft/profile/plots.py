@@ -4,6 +4,7 @@
 import importlib.util
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from weft.profile.timeline import Run
 from weft_arch.config import Configuration
 from weft_arch.observed import Wire
 
-__all__ = ["have_matplotlib", "plot_layers", "plot_roofline"]
+__all__ = ["MISSING", "figure", "have_matplotlib", "plot_layers", "plot_roofline", "run_points"]
+
+MISSING = 'The pictures need matplotlib: pip install "weft[plots]".'
 
 _COLOURS = {USEFUL: "#2a9d8f", WEIGHTS: "#e9c46a", DRAINING: "#a8b5c4", IDLE: "#e0e0e0"}
 _OTHERS = ("#e76f51", "#8e6bbf", "#c2647a", "#6d8fc9", "#b0895a", "#5f9e6e", "#d08fb8")
@@ -23,7 +26,8 @@ def have_matplotlib() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def figure(width: float, height: float) -> tuple[Any, Any]:
+    """An empty picture, in inches, and its axes."""
     import matplotlib  # pyright: ignore[reportMissingImports]
 
     matplotlib.use("svg")
@@ -33,29 +37,34 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return pyplot.subplots(figsize=(width, height), layout="constrained")
 
 
-def plot_roofline(runs: Sequence[Run], config: Configuration, path: Path) -> None:
-    """What every run reached, under what the array and the memory allow: MACs per cycle over MACs
-    per byte, both counted while it ran."""
-    figure, axes = _figure(7, 4.5)
+def run_points(runs: Sequence[Run], config: Configuration) -> dict[str, list[tuple[float, float]]]:
+    """Of all runs of a kind (prefill, decode) the points in a roofline."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        macs = run.cycles_of(Wire.MAC) * config.cells
+        beats = run.cycles_of(Wire.READ_BEAT) + run.cycles_of(Wire.WRITE_BEAT)
+        point = (macs / (beats * config.beat_bytes), macs / run.cycles)
+        points.setdefault(run.name.split()[0], []).append(point)
+    return points
+
+
+def plot_roofline(
+    points: Mapping[str, Sequence[tuple[float, float]]], config: Configuration, path: Path
+) -> None:
+    """What was reached, under what the array and the memory allow. A point: MACs per byte moved,
+    MACs per cycle; both counted."""
+    picture, axes = figure(8, 4.5)
     per_cycle = config.memory_bytes_per_cycle
     reach = [2**k for k in range(-3, 10)]
     axes.loglog(reach, [min(config.cells, x * per_cycle) for x in reach], color="#264653")
-    for kind, colour in (("prefill", "#e76f51"), ("decode", "#2a9d8f")):
-        points = [_point(run, config) for run in runs if run.name.startswith(kind)]
-        if points:
-            axes.loglog(*zip(*points, strict=True), "o", color=colour, label=kind)
+    for (name, reached), colour in zip(points.items(), cycle(_OTHERS), strict=False):
+        axes.loglog(*zip(*reached, strict=True), "o", color=colour, label=name)
     axes.set_xlabel("MACs per byte moved")
     axes.set_ylabel("MACs per cycle")
     axes.set_title(f"{config.name}: {config.cells} cells, {per_cycle} bytes per cycle")
     axes.grid(visible=True, which="both", alpha=0.2)
-    axes.legend()
-    figure.savefig(path, metadata={"Date": None})
-
-
-def _point(run: Run, config: Configuration) -> tuple[float, float]:
-    macs = run.cycles_of(Wire.MAC) * config.cells
-    beats = run.cycles_of(Wire.READ_BEAT) + run.cycles_of(Wire.WRITE_BEAT)
-    return macs / (beats * config.beat_bytes), macs / run.cycles
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
+    picture.savefig(path, metadata={"Date": None})
 
 
 def plot_layers(title: str, causes: Mapping[str, Counter[str]], path: Path) -> None:
@@ -66,9 +75,9 @@ def plot_layers(title: str, causes: Mapping[str, Counter[str]], path: Path) -> N
     order = [c for c in (USEFUL, WEIGHTS) if c in total]
     order += [c for c, _ in total.most_common() if c not in (USEFUL, WEIGHTS, DRAINING, IDLE)]
     order += [c for c in (DRAINING, IDLE) if c in total]
-    others = iter(_OTHERS * (1 + len(order) // len(_OTHERS)))
+    others = cycle(_OTHERS)
     phases = list(causes)
-    figure, axes = _figure(9, 1.2 + 0.35 * len(phases))
+    picture, axes = figure(9, 1.2 + 0.35 * len(phases))
     left = [0] * len(phases)
     for cause in order:
         widths = [causes[phase][cause] for phase in phases]
@@ -79,4 +88,4 @@ def plot_layers(title: str, causes: Mapping[str, Counter[str]], path: Path) -> N
     axes.set_xlabel("cycles")
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", frameon=False)
-    figure.savefig(path, metadata={"Date": None})
+    picture.savefig(path, metadata={"Date": None})
