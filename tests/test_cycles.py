@@ -39,7 +39,7 @@ def test_attention() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "decode", "prefill"), [("w8", 10236, 11510), ("w4", 6057, 10566)]
+    ("weights", "decode", "prefill"), [("w8", 10260, 11534), ("w4", 6081, 10332)]
 )
 def test_a_model(weights: str, decode: int, prefill: int) -> None:
     model = compiled(None, "default", WeightFormat(weights))

@@ -33,12 +33,14 @@ def model(request: pytest.FixtureRequest) -> CompiledModel:
 def test_weights_lie_in_the_order_of_their_use(model: CompiledModel) -> None:
     bits = model.memory.weight_bits
     raw, place = region(model, "weights"), 0
-    order = [
-        (layer, name)
-        for layer in MODEL.layers
-        for name in ("wk", "wv", "wq", "wo", "w_gate", "w_up", "w_down")
-    ]
-    for matrix in [*(getattr(la, n) for la, n in order), MODEL.lm_head]:
+    order: list[np.ndarray] = []
+    for layer in MODEL.layers:
+        order += [layer.wk, layer.wv, layer.wq, layer.wo]
+        # 100 hidden channels in slices of four tiles
+        for start in range(0, 100, 32):
+            order += [layer.w_gate[start : start + 32], layer.w_up[start : start + 32]]
+        order.append(layer.w_down)
+    for matrix in [*order, MODEL.lm_head]:
         expected = quantize(matrix, model.weights)
         tiles = -(-expected.rows // model.config.array_cols) * expected.blocks
         size = tiles * model.config.tile_bytes(bits)

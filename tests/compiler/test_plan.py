@@ -129,3 +129,14 @@ def test_the_check_finds_a_broken_plan(change, sentence: str) -> None:
         getattr(chip, memory).update(regions)
     with pytest.raises(CompileError, match=f"^{re.escape(sentence)}$"):
         plan.check(GRAPH, chip, DEFAULT)
+
+
+def test_hidden_channels_are_cut_into_whole_blocks() -> None:
+    def slices(hidden_dim: int) -> list[int]:
+        return plan.hidden_slices(model_config(hidden_dim=hidden_dim), DEFAULT)
+
+    assert slices(256) == [8, 8, 8, 8]
+    assert slices(768) == [24, 24, 24, 24]
+    assert slices(100) == [4, 4, 4, 1]
+    assert slices(172) == [8, 8, 6]
+    assert slices(24) == [3]

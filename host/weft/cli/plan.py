@@ -164,8 +164,8 @@ def _places(found: ModelForecast) -> Table:
         array = max(rows, config.array_cols, 8)
         return f"{max(stream, array):.0f} {'memory' if stream > array else 'array'}"
 
-    for name, part, times in found.parts():
-        size = part.tiles * config.tile_bytes(bits) * times
+    for name, tiles in found.weight_tiles():
+        size = tiles * config.tile_bytes(bits)
         rows = 1 if name == "lm_head" else _rows(found)
         table.add_row(name, "memory (stream)", f"{size:,}", bound(1), bound(rows))
     regions = layout.memory.regions

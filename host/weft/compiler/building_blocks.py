@@ -83,12 +83,12 @@ class BuildingBlocks:
         a: int,
         a_outer: int,
         d: int,
+        d_outer: int | None = None,
         **operand_b: Any,
     ) -> Iterable[Instruction]:
         """A VECTOR over rows of ``width`` values whose results are quantised, the last block
         filled with zeros where the width is no multiple of 32."""
-        per_block = self.config.words_per_block
-        d_outer, pieces = blocks_of(width), self.pieces(width)
+        per_block, pieces = self.config.words_per_block, self.pieces(width)
         b = operand_b.pop("b", 0)
         in_memory = operand_b.get("operand_b", 0) == OperandB.VECTOR_MEMORY
         for number, (start, size, fill) in enumerate(pieces):
@@ -102,7 +102,7 @@ class BuildingBlocks:
                 a_outer=a_outer,
                 b=b + start if in_memory else b,
                 d=d + start // per_block,
-                d_outer=d_outer,
+                d_outer=blocks_of(width) if d_outer is None else d_outer,
                 group_words=per_block,
                 fill=fill,
                 wait_a=wait if number == 0 else 0,
@@ -168,17 +168,17 @@ class BuildingBlocks:
         self,
         part: WeightPart,
         source: str,
-        destination: str,
+        destination: int,
         *,
         residual: bool = False,
         **more: Any,
     ) -> Instruction:
-        """A product with the next weights of the stream; a residual is added to what is there."""
+        """A product with the next weights of the stream, to vector memory; a residual is added to
+        what is there."""
         n_tiles = sum(part.n_tiles)
-        out = self.chip.vector[destination].base
         init: dict[str, Any] = {
             "init": InitMode.VECTOR_MEMORY,
-            "initial": out,
+            "initial": destination,
             "initial_stride": n_tiles,
         }
         return Matmul(
@@ -188,7 +188,7 @@ class BuildingBlocks:
             k_blocks=part.k_blocks,
             n_tiles=n_tiles,
             format=self.format,
-            destination=out,
+            destination=destination,
             destination_stride=n_tiles,
             **(init if residual else {}),
             **more,

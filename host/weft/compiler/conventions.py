@@ -53,3 +53,4 @@ class Token(IntEnum):
     GAIN_B_FREE = 16
     LOGITS = 17
     LOGITS_FREE = 18
+    GATE_UP_FREE = 19

@@ -11,9 +11,9 @@ from typing import Any
 from weft.compiler.building_blocks import BuildingBlocks, f24
 from weft.compiler.conventions import Register, Token
 from weft.compiler.graph import Graph
-from weft.compiler.plan import MemoryPlan, OnChipPlan, blocks_of
+from weft.compiler.plan import MemoryPlan, OnChipPlan, WeightPart, blocks_of
 from weft_arch import isa
-from weft_arch.config import Configuration
+from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import (
     Activation,
     Attend,
@@ -128,9 +128,13 @@ class _LlamaProgram(BuildingBlocks):
             self.load_gain("gain_a", 0, Register.GAINS, Token.GAIN_A_FREE, Token.GAIN_A),
             *self.norm("gain_a", Token.X, Token.GAIN_A, Token.GAIN_A_FREE, Token.NORMED),
             self.matmul(
-                kv_part, "normed", "keys_values", wait_a=Token.NORMED, signal_a=Token.KEYS_VALUES
+                kv_part,
+                "normed",
+                chip.vector["keys_values"].base,
+                wait_a=Token.NORMED,
+                signal_a=Token.KEYS_VALUES,
             ),
-            self.matmul(q_part, "normed", "queries", signal_a=Token.QUERIES),
+            self.matmul(q_part, "normed", chip.vector["queries"].base, signal_a=Token.QUERIES),
             *self.keys_values(),
         )
         for slot in range(chip.heads.n_slots):
@@ -152,7 +156,7 @@ class _LlamaProgram(BuildingBlocks):
             self.matmul(
                 o_part,
                 "attended",
-                "x",
+                chip.vector["x"].base,
                 residual=True,
                 wait_a=Token.ATTENDED,
                 signal_a=Token.X_ATTENTION,
@@ -389,9 +393,7 @@ class _LlamaProgram(BuildingBlocks):
             )
 
     def feed_forward_layer(self) -> None:
-        gate_up, down = self.memory.layer_parts[3:]
-        vector, words = self.chip.vector["gate_up"].base, gate_up.n_tiles[0]
-        row_words = 2 * words
+        *gate_up, down = self.memory.layer_parts[3:]
         self.add(
             self.load_gain(
                 "gain_b", self.memory.gain_bytes, Register.GAINS, Token.GAIN_B_FREE, Token.GAIN_B
@@ -399,31 +401,49 @@ class _LlamaProgram(BuildingBlocks):
             *self.norm(
                 "gain_b", Token.X_ATTENTION, Token.GAIN_B, Token.GAIN_B_FREE, Token.NORMED_FFN
             ),
-            self.matmul(
-                gate_up, "normed", "gate_up", wait_a=Token.NORMED_FFN, signal_a=Token.GATE_UP
-            ),
-            Vector(
-                wait_a=Token.GATE_UP,
-                operation=VectorOp.ACTIVATE,
-                activation=_ACTIVATIONS[self.model.activation],
-                count_reg=Register.ROWS,
-                words=words,
-                a=vector,
-                a_outer=row_words,
-                d=vector,
-                d_outer=row_words,
-            ),
-            *self.quantize_rows(
-                VectorOp.MUL,
-                self.model.hidden_dim,
-                signals=(Token.HIDDEN, 0),
-                a=vector,
-                a_outer=row_words,
-                b=vector + words,
-                b_outer=row_words,
-                d=self.chip.activations["hidden"].base,
-            ),
-            self.matmul(down, "hidden", "x", residual=True, wait_a=Token.HIDDEN, signal_a=Token.X),
+        )
+        for number, part in enumerate(gate_up):
+            self.add(*self.hidden_slice(part, number, len(gate_up)))
+        x = self.chip.vector["x"].base
+        self.add(
+            self.matmul(down, "hidden", x, residual=True, wait_a=Token.HIDDEN, signal_a=Token.X)
+        )
+
+    def hidden_slice(self, part: WeightPart, number: int, count: int) -> Iterable[Instruction]:
+        """A slice of the hidden channels, in one of two buffers: activation(gate) * up."""
+        words, region = part.n_tiles[0], self.chip.vector["gate_up"]
+        vector = region.base + number % 2 * (region.size // 2)
+        row_words, first = 2 * words, part.first_tile * self.config.array_cols
+        last, again = number == count - 1, number + 2 < count
+        yield self.matmul(
+            part,
+            "normed",
+            vector,
+            wait_a=Token.NORMED_FFN if number == 0 else 0,
+            wait_b=Token.GATE_UP_FREE if number > 1 else 0,
+            signal_a=Token.GATE_UP,
+        )
+        yield Vector(
+            wait_a=Token.GATE_UP,
+            operation=VectorOp.ACTIVATE,
+            activation=_ACTIVATIONS[self.model.activation],
+            count_reg=Register.ROWS,
+            words=words,
+            a=vector,
+            a_outer=row_words,
+            d=vector,
+            d_outer=row_words,
+        )
+        yield from self.quantize_rows(
+            VectorOp.MUL,
+            min(words * self.config.array_cols, self.model.hidden_dim - first),
+            signals=(Token.HIDDEN if last else 0, Token.GATE_UP_FREE if again else 0),
+            a=vector,
+            a_outer=row_words,
+            b=vector + words,
+            b_outer=row_words,
+            d=self.chip.activations["hidden"].base + first // BLOCK,
+            d_outer=blocks_of(self.model.hidden_dim),
         )
 
     def advance(self) -> None:

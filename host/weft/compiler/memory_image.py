@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from weft.compiler.plan import MemoryPlan, WeightPart
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
-from weft.quantize import QuantizedMatrix, WeightFormat, quantize
+from weft.quantize import WeightFormat, quantize
 from weft_arch import float24, layouts
 from weft_arch.config import Configuration
 
@@ -45,30 +45,35 @@ def fill_memory(
 
     for index, layer in enumerate(checkpoint.layers):
         offset = index * memory.layer_weight_bytes
+        names = [name for part in memory.layer_parts for name in part.names]
+        tiles = {name: _tiles(config, memory, getattr(layer, name)) for name in names}
         for part in memory.layer_parts:
-            raw = _pack(config, memory, part, {n: getattr(layer, n) for n in part.names})
+            raw = _pack(part, tiles)
             put("weights", raw, offset)
             offset += raw.size
-    head = _pack(config, memory, memory.head_part, {"lm_head": checkpoint.lm_head})
+    head = _pack(memory.head_part, {"lm_head": _tiles(config, memory, checkpoint.lm_head)})
     put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
     return image
 
 
-def _pack(
-    config: Configuration,
-    memory: MemoryPlan,
-    part: WeightPart,
-    matrices: dict[str, NDArray[np.float32]],
+def _tiles(
+    config: Configuration, memory: MemoryPlan, matrix: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """The tiles of some matrices one after the other."""
-    weight_format = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
+    """A matrix quantised: [tiles of output channels, bytes]."""
+    bits = memory.weight_bits
+    quantized = quantize(matrix, WeightFormat.W8 if bits == 8 else WeightFormat.W4)
+    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, bits)
+    return tiles.reshape(-(-len(matrix) // config.array_cols), -1)
+
+
+def _pack(part: WeightPart, tiles: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """What one MATMUL consumes, matrix after matrix."""
     packed: list[NDArray[np.uint8]] = []
     for name, n_tiles in zip(part.names, part.n_tiles, strict=True):
-        quantized: QuantizedMatrix = quantize(matrices[name], weight_format)
-        tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, memory.weight_bits)
-        if tiles.size != n_tiles * part.k_blocks * config.tile_bytes(memory.weight_bits):
+        chosen = tiles[name][part.first_tile : part.first_tile + n_tiles]
+        if len(chosen) != n_tiles:
             raise CompileError(f"{name} does not have the {n_tiles} tiles of its plan.")
-        packed.append(tiles)
+        packed.append(chosen.reshape(-1))
     return np.concatenate(packed)
 
 

@@ -7,8 +7,8 @@ only reads comes first and what it writes comes last, so that one window each pr
 """
 
 import math
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from weft.compiler.graph import Graph, Kind, Linear
 from weft.errors import CompileError
@@ -22,6 +22,8 @@ __all__ = ["Heads", "MemoryPlan", "OnChipPlan", "Region", "WeightPart", "plan_ch
 _ALIGNMENT = 64
 MOST_SLOT_CHANNELS = 128
 ROW_SCALARS = 256
+HIDDEN_SLICES = 4
+"""Slices of the hidden channels: the vector unit works on one while the array makes the next."""
 LOGIT_WORDS = 512
 """Most vector memory words of logits per MATMUL of the head."""
 _OF_ATTENTION = ("keys_values", "queries", "attention", "packed")
@@ -147,6 +149,13 @@ def blocks_of(width: int) -> int:
     return -(-width // BLOCK)
 
 
+def hidden_slices(model: ModelConfig, config: Configuration) -> list[int]:
+    """Tiles of each slice of the hidden channels: whole blocks, but for the last one's end."""
+    tiles, block = -(-model.hidden_dim // config.array_cols), config.words_per_block
+    size = -(-tiles // (HIDDEN_SLICES * block)) * block
+    return [min(size, tiles - start) for start in range(0, tiles, size)]
+
+
 def plan_chip(
     graph: Graph, config: Configuration, *, all_logits: bool, chunk_rows: int | None = None
 ) -> OnChipPlan:
@@ -213,7 +222,8 @@ def _lay_out(
     if not heads.are_slots:
         vector("packed", rows * words(model.q_dim))
     place = shared
-    vector("gate_up", rows * 2 * words(model.hidden_dim))
+    slices = hidden_slices(model, config)
+    vector("gate_up", min(len(slices), 2) * rows * 2 * slices[0])
 
     place = 0
     for name, size in (
@@ -233,6 +243,8 @@ class WeightPart:
     """Some weights side by side that one MATMUL consumes: [sum of rows padded to tiles, K]."""
 
     names: tuple[str, ...]
+    first_tile: int
+    """of each of the names"""
     n_tiles: tuple[int, ...]
     """tiles of output channels of each of the names"""
     k_blocks: int
@@ -248,6 +260,7 @@ class MemoryPlan:
     """Byte addresses. Regions up to ``logits`` are read only for the program."""
 
     layer_parts: tuple[WeightPart, ...]
+    """keys and values, queries, output, slices of gate and up, down"""
     head_part: WeightPart
     weight_bits: int
     layer_weight_bytes: int
@@ -289,9 +302,20 @@ def plan_memory(
     def part(names: tuple[str, ...]) -> WeightPart:
         shapes = {**model.model_shapes(), **model.layer_shapes()}
         n_tiles = tuple(-(-shapes[name][0] // cols) for name in names)
-        return WeightPart(names, n_tiles, blocks_of(shapes[names[0]][1]))
+        return WeightPart(names, 0, n_tiles, blocks_of(shapes[names[0]][1]))
 
-    layer_parts = tuple(part(op.weights) for op in graph.layer if isinstance(op, Linear))
+    def slices(whole: WeightPart) -> list[WeightPart]:
+        if whole.names != ("w_gate", "w_up"):
+            return [whole]
+        sizes = hidden_slices(model, config)
+        starts = accumulate(sizes, initial=0)
+        return [
+            replace(whole, first_tile=start, n_tiles=(size, size))
+            for start, size in zip(starts, sizes, strict=False)
+        ]
+
+    linear = [part(op.weights) for op in graph.layer if isinstance(op, Linear)]
+    layer_parts = tuple(piece for whole in linear for piece in slices(whole))
     head_part = part(("lm_head",))
     tile_bytes = config.tile_bytes(weight_bits)
     layer_weight_bytes = sum(p.tiles for p in layer_parts) * tile_bytes

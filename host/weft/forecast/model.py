@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from weft.compiler.compiled import Layout, lay_out
 from weft.compiler.conventions import Register, Token
-from weft.compiler.plan import WeightPart
 from weft.compiler.walk import walk
 from weft.errors import WeftError
 from weft.forecast.simulate import Forecast, forecast
@@ -58,11 +57,13 @@ class ModelForecast:
             cause = f"the array waits for {Token(int(cause.rsplit(' ', 1)[1])).name}"
         return f"{cause} ({100 * cycles / of.cycles:.0f} % of the cycles)"
 
-    def parts(self) -> list[tuple[str, WeightPart, int]]:
-        """Name, part and how often it is read in a step."""
+    def weight_tiles(self) -> list[tuple[str, int]]:
+        """Matrices that are read together, and their tiles in a step."""
         memory = self.layout.memory
-        found = [(", ".join(p.names), p, self.model.n_layers) for p in memory.layer_parts]
-        return [*found, ("lm_head", memory.head_part, 1)]
+        tiles: Counter[str] = Counter()
+        for part in memory.layer_parts:
+            tiles[", ".join(part.names)] += part.tiles * self.model.n_layers
+        return [*tiles.items(), ("lm_head", memory.head_part.tiles)]
 
 
 def forecast_model(
