@@ -27,7 +27,7 @@ def test_an_unknown_device_is_refused_with_the_names_there_are():
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are():
     assert find_preset("tiny").name == "tiny"
-    with pytest.raises(WeftError, match=r"^unknown preset 'big'; there are tiny, default\.$"):
+    with pytest.raises(WeftError, match=r"^unknown preset 'big'; there are tiny, default, wide\.$"):
         find_preset("big")
 
 
