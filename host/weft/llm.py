@@ -7,7 +7,7 @@ from typing import Any
 
 from weft.compiler import compile_model
 from weft.devices import find_preset, open_device
-from weft.errors import ModelError, PromptError, SamplingError, WeftError, shown
+from weft.errors import ModelError, PromptError, SamplingError, WeftError
 from weft.model import load_model
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import CompletionOutput, Metrics, RequestOutput, StreamedToken
@@ -48,8 +48,7 @@ class LLM:
         max_model_len: int | None = None,
         device_options: dict[str, Any] | None = None,
     ) -> None:
-        if weights not in list(WeightFormat):
-            raise ModelError(f"weights are {shown(weights)}, but must be w8 or w4.")
+        form = WeightFormat.named(weights)
         self.config = find_preset(preset)
         self.loaded = load_model(model, tokenizer=tokenizer)
         self.tokenizer = self.loaded.tokenizer
@@ -60,7 +59,7 @@ class LLM:
                 "positions of the model."
             )
         self.compiled = compile_model(
-            self.loaded.checkpoint, self.config, WeightFormat(weights), max_context=max_model_len
+            self.loaded.checkpoint, self.config, form, max_context=max_model_len
         )
         self.device = open_device(
             device,

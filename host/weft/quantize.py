@@ -25,7 +25,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from weft.errors import ModelError
+from weft.errors import ModelError, shown
 
 __all__ = ["BLOCK", "Q4_0_CODEBOOK", "QuantizedMatrix", "WeightFormat", "quantize"]
 
@@ -42,6 +42,13 @@ class WeightFormat(StrEnum):
 
     W8 = "w8"
     W4 = "w4"
+
+    @classmethod
+    def named(cls, name: str) -> "WeightFormat":
+        """The format that a user names; a `ModelError` says which there are."""
+        if name not in list(cls):
+            raise ModelError(f"weights are {shown(name)}, but must be w8 or w4.")
+        return cls(name)
 
 
 LARGEST_WEIGHT = {WeightFormat.W8: 127 * 65504, WeightFormat.W4: 8 * 65504}

@@ -119,6 +119,25 @@ def test_bad_values_get_a_sentence(generate: Weft, arguments: list[str], sentenc
     refused(generate("Hi", *arguments), sentence)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["plan", "--weights", "w3"], "weights are 'w3', but must be w8 or w4."),
+        (["plan", "--prompt", "0"], "the prompt has 0 tokens; this model takes 1 to 512."),
+        (["plan", "--set", "array_cols=5"], "array_cols is 5; it must be 4, 8 or 16."),
+        (
+            ["plan", "-m", "no"],
+            "model 'no' is neither a path nor a shipped model (shipped: weft-stories).",
+        ),
+        (["profile", "Hi", "-o", "/dev/null/x"], "/dev/null/x cannot be made: Not a directory."),
+    ],
+)
+def test_plan_and_profile_say_what_is_wrong(
+    weft: Weft, arguments: list[str], sentence: str
+) -> None:
+    refused(weft(*arguments), sentence)
+
+
 def test_a_prompt_that_is_too_long_stops_all(generate: Weft) -> None:
     result = generate("Hi", "Tom ran to the park. " * 40)
     assert re.fullmatch(

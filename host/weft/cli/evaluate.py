@@ -11,7 +11,7 @@ from rich.table import Table
 
 from weft.cli.console import build_progress, errors, output
 from weft.cli.options import DeviceName, ModelName, PresetName
-from weft.errors import EvaluationError, ModelError, shown
+from weft.errors import EvaluationError
 from weft.model import LoadedModel, held_out_path, load_model
 from weft.model.load import DEFAULT_MODEL
 from weft.quantize import WeightFormat
@@ -40,7 +40,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Judge a model on a device: KL divergence, top-1 agreement, perplexity, exact answers."""
-    formats = [_format(name) for name in weights.split(",")]
+    formats = [WeightFormat.named(name) for name in weights.split(",")]
     loaded = load_model(model)
     stories = read_texts(texts or _held_out(loaded))
     if limit is not None:
@@ -63,12 +63,6 @@ def evaluate(
         typer.echo(json.dumps([asdict(j) for j in judged]))
     else:
         output.print(_table(judged, len(stories)))
-
-
-def _format(name: str) -> WeightFormat:
-    if name not in list(WeightFormat):
-        raise ModelError(f"weights are {shown(name)}, but must be w8 or w4.")
-    return WeightFormat(name)
 
 
 def _held_out(loaded: LoadedModel) -> Path:

@@ -45,7 +45,7 @@ def plan(
     """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
     well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json."""
     config = _changed(find_preset(preset), changes or [])
-    form = _weight_format(weights)
+    form = WeightFormat.named(weights)
     if fits:
         output.print(_fits(config, form))
         return
@@ -56,14 +56,6 @@ def plan(
     for table in (_phases(found), _bytes(found), _places(found)):
         output.print(table)
         output.print()
-
-
-def _weight_format(name: str) -> WeightFormat:
-    try:
-        return WeightFormat(name)
-    except ValueError:
-        known = ", ".join(form.value for form in WeightFormat)
-        raise WeftError(f"weights {shown(name)} are unknown; there are {known}.") from None
 
 
 def _shape(model: str) -> ModelConfig:

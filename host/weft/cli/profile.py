@@ -34,7 +34,7 @@ def profile(
     model: ModelName = DEFAULT_MODEL,
     preset: PresetName = "default",
     weights: Weights = "w8",
-    steps: Annotated[int, typer.Option("-n", "--steps", min=0, help="Tokens to decode.")] = 2,
+    steps: Annotated[int, typer.Option("-n", "--steps", help="Tokens to decode.")] = 2,
     folder: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the trace and the pictures.")
     ] = Path("build/profile"),
@@ -52,10 +52,13 @@ def profile(
         )
     with llm:
         ids = llm.tokenizer.encode(prompt)
-        if not 1 <= len(ids) <= llm.max_model_len - steps:
+        context = llm.max_model_len
+        if not 0 <= steps < context:
+            raise WeftError(f"{steps} steps do not fit the context of {context} positions.")
+        if not 1 <= len(ids) <= context - steps:
             raise WeftError(
-                f"the prompt has {len(ids)} tokens; with {steps} steps the context of "
-                f"{llm.max_model_len} has room for 1 to {llm.max_model_len - steps}."
+                f"the prompt has {len(ids)} tokens; with {steps} steps the context of {context} "
+                f"has room for 1 to {context - steps}."
             )
         runs = record(llm, ids, steps)
         program, config = llm.compiled.program, llm.config
