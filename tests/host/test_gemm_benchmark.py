@@ -21,6 +21,7 @@ SHAPES = [
     (32, 64, 512),
     (16, 16, 16),  # less than a block of K
     (1, 64, 96),
+    (128, 64, 64),  # two groups with a set of buffers each
 ]
 
 

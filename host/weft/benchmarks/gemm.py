@@ -69,10 +69,9 @@ class Register(IntEnum):
 
 def gemm_program(plan: GemmPlan) -> list[Instruction]:
     """The program: a loop over all groups but the last, and the last one."""
-    groups = plan.rows // plan.group_rows
     body = [*_group(plan, last=False), *_advance(plan)]
-    free = [Token.STAGE_FREE] * plan.stages + [Token.CODES_FREE] * plan.pieces
-    free += [Token.RESULT_FREE] * 2
+    free = [Token.STAGE_FREE] * plan.stages * plan.sets
+    free += [Token.CODES_FREE] * plan.pieces * plan.sets + [Token.RESULT_FREE] * 2
     program: list[Instruction] = [
         *(
             Vector(signal_a=free[k], signal_b=free[k + 1] if k + 1 < len(free) else 0, words=1)
@@ -81,11 +80,11 @@ def gemm_program(plan: GemmPlan) -> list[Instruction]:
         Scalar(destination=Register.A, address=plan.a),
         Scalar(destination=Register.C, address=plan.c),
     ]
-    program += [Loop(count=groups - 1, body_end=len(program) + 1 + len(body)), *body]
+    program += [Loop(count=plan.groups - 1, body_end=len(program) + 1 + len(body)), *body]
     program += _group(plan, last=True)
     # Take back what is left, so that the program ends as it began.
     program += [
-        *(Load(wait_a=Token.STAGE_FREE, words=1) for _ in range(plan.stages)),
+        *(Load(wait_a=Token.STAGE_FREE, words=1) for _ in range(plan.stages * plan.sets)),
         Store(wait_a=Token.RESULT_FREE, wait_b=Token.RESULT_FREE, words=1),
         Halt(),
     ]
@@ -101,8 +100,9 @@ def _advance(plan: GemmPlan) -> Iterable[Instruction]:
 def _group(plan: GemmPlan, *, last: bool) -> list[Instruction]:
     """A group of rows: load and quantise, stream the weights, multiply and store."""
     program: list[Instruction] = []
+    which = int(last and plan.sets == 2)
     for piece in range(plan.pieces):
-        program += _quantize(plan, piece)
+        program += _quantize(plan, which, piece)
     tile_bytes = plan.config.tile_bytes(8)
     slice_size = plan.slice_tiles * plan.k_blocks
     whole = plan.n_tiles * plan.k_blocks
@@ -113,8 +113,9 @@ def _group(plan: GemmPlan, *, last: bool) -> list[Instruction]:
         program.append(StreamWeights(address=plan.weights, count=whole))
 
     for each in _slices(plan, taper=last):
-        take, give = each.tile == 0, not last and each.tile == plan.n_tiles - plan.slice_tiles
-        program += _multiply(plan, each, take=take, give=give)
+        take = each.tile == 0
+        give = not last and plan.sets == 1 and each.tile == plan.n_tiles - plan.slice_tiles
+        program += _multiply(plan, each, plan.codes(which), take=take, give=give)
         program.append(_store(plan, each))
     return program
 
@@ -149,8 +150,8 @@ def _slices(plan: GemmPlan, *, taper: bool) -> Iterable[_Slice]:
         left -= part
 
 
-def _quantize(plan: GemmPlan, piece: int) -> Iterable[Instruction]:
-    stage = piece % plan.stages * plan.group_rows * plan.piece_words
+def _quantize(plan: GemmPlan, which: int, piece: int) -> Iterable[Instruction]:
+    stage = plan.stage(which, piece)
     rows = plan.group_rows // PARTS if plan.group_rows % PARTS == 0 else plan.group_rows
     for row in range(0, plan.group_rows, rows):
         first, last = row == 0, row + rows == plan.group_rows
@@ -177,14 +178,16 @@ def _quantize(plan: GemmPlan, piece: int) -> Iterable[Instruction]:
             words=plan.piece_words,
             a=stage + row * plan.piece_words,
             a_outer=plan.piece_words,
-            d=row * plan.k_blocks + piece * plan.piece_blocks,
+            d=plan.codes(which) + row * plan.k_blocks + piece * plan.piece_blocks,
             d_outer=plan.k_blocks,
             group_words=plan.config.words_per_block,
             fill=int(plan.depth < BLOCK),
         )
 
 
-def _multiply(plan: GemmPlan, each: _Slice, *, take: bool, give: bool) -> Iterable[Instruction]:
+def _multiply(
+    plan: GemmPlan, each: _Slice, codes: int, *, take: bool, give: bool
+) -> Iterable[Instruction]:
     """A slice, at once or piece by piece: each taken when it is there, or given back after use."""
     pieces = plan.pieces if take or give else 1
     blocks = plan.k_blocks // pieces
@@ -195,7 +198,7 @@ def _multiply(plan: GemmPlan, each: _Slice, *, take: bool, give: bool) -> Iterab
             wait_b=Token.QUANTIZED if take else 0,
             signal_a=Token.DONE if last else 0,
             signal_b=Token.CODES_FREE if give else 0,
-            address=piece * blocks,
+            address=codes + piece * blocks,
             count=plan.group_rows,
             activation_stride=plan.k_blocks,
             k_blocks=blocks,

@@ -55,7 +55,8 @@ class GemmPlan:
         piece_blocks = min(max(-(-k_blocks // MOST_PIECES), LEAST_PIECE_BLOCKS), k_blocks)
         while k_blocks % piece_blocks:
             piece_blocks += 1
-        stages = _stages(k_blocks // piece_blocks)
+        pieces = k_blocks // piece_blocks
+        stages = _stages(pieces) * _sets(rows // max(group_rows, 1), pieces)
         stage = stages * group_rows * piece_blocks * config.words_per_block
         room = (config.vector_memory_words - stage) // (2 * max(group_rows, 1))
         if group_rows < 1 or room < 1:
@@ -93,15 +94,34 @@ class GemmPlan:
         return _stages(self.pieces)
 
     @property
+    def groups(self) -> int:
+        """Groups of rows."""
+        return self.rows // self.group_rows
+
+    @property
+    def sets(self) -> int:
+        """Sets of staging buffers and activation blocks, for alternate groups."""
+        return _sets(self.groups, self.pieces)
+
+    @property
     def piece_words(self) -> int:
         """Words of a row's piece; also how far apart rows are where pieces are staged."""
         whole = self.piece_blocks * self.config.words_per_block
         return min(whole, self.depth // self.config.lanes)
 
+    def stage(self, which: int, piece: int) -> int:
+        """First word of a piece's staging buffer, in a set."""
+        number = which * self.stages + piece % self.stages
+        return number * self.group_rows * self.piece_words
+
+    def codes(self, which: int) -> int:
+        """First activation block of a set."""
+        return which * self.group_rows * self.k_blocks
+
     @property
     def results(self) -> int:
         """First word of the two result buffers; the staging buffers come before."""
-        return self.stages * self.group_rows * self.piece_words
+        return self.stage(self.sets, 0)
 
     def result(self, slice_number: int) -> int:
         """First word of a slice's results."""
@@ -140,6 +160,11 @@ class GemmPlan:
         first, last = number[: self.slice_tiles], number[-self.slice_tiles :]
         between = number[self.slice_tiles : -self.slice_tiles].reshape(-1)
         return np.concatenate([by_pieces(first), between, by_pieces(last), last.reshape(-1)])
+
+
+def _sets(groups: int, pieces: int) -> int:
+    # With one piece, the next group would wait for all of the one before it.
+    return 2 if groups == 2 and pieces == 1 else 1
 
 
 def _stages(pieces: int) -> int:
