@@ -16,19 +16,16 @@ from weft.devices import open_device
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft_arch.config import preset
+from weft_sim.toolchain import silent
 
 DEFAULT = preset("default")
-
-
-def quietly(stage: str, fraction: float) -> None:
-    """No progress display."""
 
 
 @pytest.mark.parametrize(
     ("shape", "cycles"), [((64, 64, 64), 4367), ((64, 128, 96), 8126), ((1, 64, 128), 1442)]
 )
 def test_products(shape: tuple[int, int, int], cycles: int) -> None:
-    assert product_counters(DEFAULT, shape, quietly)[1]["cycles"] == cycles
+    assert product_counters(DEFAULT, shape, silent)[1]["cycles"] == cycles
 
 
 def test_attention() -> None:

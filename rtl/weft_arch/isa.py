@@ -26,6 +26,7 @@ from typing import Any, ClassVar
 __all__ = [
     "ARGUMENT_BASE",
     "COMMON_FIELDS",
+    "ENGINES",
     "INSTRUCTIONS",
     "INSTRUCTION_BYTES",
     "LOOP_DEPTH",
@@ -89,6 +90,10 @@ class Engine(IntEnum):
     VECTOR = 3
     LOAD = 4
     STORE = 5
+
+
+ENGINES = tuple(engine for engine in Engine if engine is not Engine.SEQUENCER)
+"""Those that have a queue of instructions, in the order of their indexes everywhere."""
 
 
 class Opcode(IntEnum):

@@ -8,12 +8,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft_arch.config import Configuration
-from weft_arch.isa import Engine
+from weft_arch.isa import ENGINES, Engine
 from weft_arch.observed import Wire
 from weft_arch.registers import COUNTERS, Fault
 from weft_rtl.control.compute_unit import ComputeUnit
 from weft_rtl.control.control_unit import ControlUnit
-from weft_rtl.control.instruction_queues import ENGINES
 from weft_rtl.dma.axi import axi4_signature
 from weft_rtl.dma.fetch_unit import FetchUnit
 from weft_rtl.dma.load_unit import LoadUnit

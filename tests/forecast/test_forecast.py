@@ -14,7 +14,6 @@ from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import measure
 from weft.cli.app import app
 from weft.compiler import compile_model
-from weft.compiler.walk import walk
 from weft.devices import open_device
 from weft.errors import CompileError, WeftError
 from weft.forecast import forecast, forecast_model
@@ -23,6 +22,7 @@ from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft_arch.config import preset
+from weft_sim.toolchain import silent
 
 DEFAULT = preset("default")
 LLAMA_1B = KNOWN_SHAPES["llama-3.2-1b"]
@@ -32,18 +32,14 @@ def within(share: float, predicted: int, measured: int) -> None:
     assert abs(predicted - measured) <= share * measured, f"{predicted} instead of {measured}"
 
 
-def quietly(stage: str, fraction: float) -> None:
-    """No progress display."""
-
-
 @pytest.mark.parametrize(
     ("shape", "share"),
     [((256, 256, 256), 0.01), ((32, 512, 512), 0.01), ((64, 64, 64), 0.06), ((1, 64, 128), 0.06)],
 )
 def test_products(shape: tuple[int, int, int], share: float) -> None:
     program = gemm_program(GemmPlan.make(DEFAULT, *shape))
-    predicted = forecast(program, walk(program, {}), DEFAULT)
-    counters = product_counters(DEFAULT, shape, quietly)[1]
+    predicted = forecast(program, DEFAULT)
+    counters = product_counters(DEFAULT, shape, silent)[1]
     within(share, predicted.cycles, counters["cycles"])
     within(0.002, predicted.bytes_read, counters["bytes_read"])
     assert predicted.bytes_written == counters["bytes_written"]
@@ -53,7 +49,7 @@ def test_products(shape: tuple[int, int, int], share: float) -> None:
 def test_attention() -> None:
     plan = AttentionPlan(DEFAULT, 512)
     program = list(attention_program(plan))
-    predicted = forecast(program, walk(program, {}), DEFAULT)
+    predicted = forecast(program, DEFAULT)
     with open_device("rtl", DEFAULT, memory_bytes=plan.end) as device:
         counters, _ = run_attention(device, plan, np.zeros((3, 512, HEAD_DIM), np.float16))
     within(0.01, predicted.cycles, counters["cycles"])

@@ -18,8 +18,8 @@ from weft.profile import Run, decode, record
 from weft.profile.causes import USEFUL, WEIGHTS, array_causes
 from weft.profile.chrome_trace import chrome_trace
 from weft.profile.plots import plot_layers, plot_roofline, run_points
-from weft_arch.isa import Engine
-from weft_arch.observed import OBSERVED_ENGINES, Wire
+from weft_arch.isa import ENGINES, Engine
+from weft_arch.observed import Wire
 from weft_sim.rtl_device import RtlDevice
 
 PROMPT = "Once upon a time there was a little dog who had a red ball. The dog went to the park."
@@ -58,7 +58,7 @@ def test_cycles_bytes_and_products_are_those_of_the_counters(profiled: Profiled)
 
 def test_engines_do_one_thing_after_the_other(profiled: Profiled) -> None:
     for run in profiled.runs:
-        for engine in OBSERVED_ENGINES:
+        for engine in ENGINES:
             spans = [(s.start, s.end) for s in run.slices[engine]]
             spans += [(w.start, w.end) for w in run.waits[engine]]
             spans.sort()
@@ -84,7 +84,7 @@ def test_every_cycle_has_one_cause(profiled: Profiled) -> None:
 def test_the_trace_holds_every_instruction(profiled: Profiled) -> None:
     events = json.loads(chrome_trace(profiled.runs, profiled.config))["traceEvents"]
     slices = [e for e in events if e["ph"] == "X"]
-    of_compute = [e for e in slices if e["tid"] == 1 + 2 * OBSERVED_ENGINES.index(Engine.COMPUTE)]
+    of_compute = [e for e in slices if e["tid"] == 1 + 2 * ENGINES.index(Engine.COMPUTE)]
     expected = [s for run in profiled.runs for s in run.slices[Engine.COMPUTE]]
     assert [e["dur"] for e in of_compute] == [s.end - s.start for s in expected]
     assert any(e["name"].startswith("ATTEND") for e in of_compute)

@@ -6,6 +6,7 @@ in vain. A chunk of a long reach comes first, because its keys and values keep t
 the next queries are loaded, and one of 32 rows last, which leaves little to store.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -15,7 +16,6 @@ import numpy as np
 from weft.benchmarks.product import run_program, write_rows
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler.building_blocks import f24
-from weft.compiler.walk import walk
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
 from weft_arch import layouts
@@ -43,7 +43,6 @@ HEAD_DIM = 64
 PARTS = 4
 """Parts of the first queries and of the last outputs, so that little is waited for."""
 K_BLOCKS = HEAD_DIM // BLOCK
-LOG2_E = 1.4426950408889634
 QUERY_BUFFERS, RESULT_BUFFERS = 3, 4
 """A chunk after a long one is done before the long one's outputs are stored."""
 
@@ -58,7 +57,6 @@ class Token(IntEnum):
     ATTENDED = 5
     NORMALISED = 6
     RESULT_FREE = 7
-    STORED = 8
 
 
 class Register(IntEnum):
@@ -136,8 +134,8 @@ class AttentionPlan:
 
     @property
     def end(self) -> int:
-        """First address after everything, in whole pages."""
-        return -(-(self.output + 4 * HEAD_DIM * self.length) // 4096) * 4096
+        """First address after everything."""
+        return self.output + 4 * HEAD_DIM * self.length
 
     @property
     def useful_cycles(self) -> int:
@@ -243,7 +241,7 @@ def _queries(
             signal_b=Token.QUERIES if last else 0,
             operation=VectorOp.MUL,
             operand_b=OperandB.IMMEDIATE,
-            address=f24(LOG2_E / HEAD_DIM**0.5),
+            address=f24(math.log2(math.e) / HEAD_DIM**0.5),
             to=VectorDestination.ACTIVATIONS,
             count=rows,
             words=plan.row_words,
@@ -344,6 +342,6 @@ def attention(name: str, length: int, progress: Progress) -> Result:
         unit="fraction",
         target="90 %",
         cycles=counters["cycles"],
-        forecast=forecast(program, walk(program, {}), config).cycles,
+        forecast=forecast(program, config).cycles,
         counters=counters,
     )

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps of models: how busy the memory is, and how many cycles they take."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler import CompiledModel, compile_model
-from weft.compiler.conventions import Register
-from weft.compiler.walk import walk
+from weft.compiler.conventions import chunk_scalars
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
 from weft.llm import LLM
@@ -37,8 +36,9 @@ def decode_shipped(name: str, weights: str, target: str, progress: Progress) -> 
                 runner.run_chunk([token], position=len(ids) + step)
 
         counters = measure(llm.device, steps)
-        chunks = [(1, len(ids) + step) for step in range(STEPS)]
-        predicted = _forecast(llm.compiled, chunks)
+        first = len(ids)
+        steps_taken = [(k, k + 1) for k in range(first, first + STEPS)]
+        predicted = _forecast(llm.compiled, steps_taken)
         return _bandwidth(name, target, llm.config, counters, predicted)
 
 
@@ -53,7 +53,7 @@ def decode_random(
     with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
         runner = ModelRunner(compiled, device)
         counters = measure(device, lambda: runner.run_chunk([1], position=last))
-    return _bandwidth(name, target, config, counters, _forecast(compiled, [(1, last)]))
+    return _bandwidth(name, target, config, counters, _forecast(compiled, [(last, last + 1)]))
 
 
 def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Progress) -> Result:
@@ -67,11 +67,10 @@ def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Pro
         runner = ModelRunner(compiled, device)
         if prompt:
             counters = measure(device, lambda: runner.prefill(range(prompt)))
-            rows = runner.chunk_rows
-            chunks = [(min(rows, prompt - at), at) for at in range(0, prompt, rows)]
+            chunks = runner.chunks(prompt)
         else:
             counters = measure(device, lambda: runner.run_chunk([1], position=128))
-            chunks = [(1, 128)]
+            chunks = [(128, 129)]
     return Result(
         name=name,
         preset=config.name,
@@ -84,19 +83,14 @@ def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Pro
     )
 
 
-def _forecast(compiled: CompiledModel, chunks: Iterable[tuple[int, int]]) -> int:
-    """Cycles that chunks of (rows, position) are said to take, with the head for the last one."""
-    chunks = list(chunks)
+def _forecast(compiled: CompiledModel, chunks: Sequence[tuple[int, int]]) -> int:
+    """Cycles that chunks of positions (first, end) are said to take; the head runs for the last one
+    and for single tokens."""
     cycles = 0
-    for number, (rows, position) in enumerate(chunks):
-        head = rows == 1 or number == len(chunks) - 1
-        scalars: dict[int, int] = {
-            Register.ROWS: rows,
-            Register.POSITION: position,
-            Register.HEAD: int(head),
-        }
-        steps = walk(compiled.program, scalars)
-        cycles += forecast(compiled.program, steps, compiled.config).cycles
+    for chunk in chunks:
+        rows, head = chunk[1] - chunk[0], chunk == chunks[-1]
+        scalars = chunk_scalars(rows, chunk[0], head=head or rows == 1)
+        cycles += forecast(compiled.program, compiled.config, scalars).cycles
     return cycles
 
 

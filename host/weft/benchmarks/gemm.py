@@ -14,11 +14,12 @@ from enum import IntEnum
 import numpy as np
 
 from weft.benchmarks.gemm_plan import GemmPlan
-from weft.benchmarks.product import random_operands, run_program, weight_tiles, write_rows
+from weft.benchmarks.product import random_operands, run_program, write_rows
 from weft.benchmarks.result import Progress, Result, measure
-from weft.compiler.walk import walk
+from weft.compiler.memory_image import weight_tiles
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
+from weft.quantize import WeightFormat
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
 from weft_arch.isa import (
@@ -227,8 +228,9 @@ def _store(plan: GemmPlan, each: _Slice) -> Instruction:
 
 def run_gemm(device: Device, plan: GemmPlan, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """C = A * B on a device: A float16 [M, K], B float32 [N, K] (quantised here), C float32."""
+    tiles = weight_tiles(device.config, b, WeightFormat.W8)
     write_rows(device, plan.a, a)
-    write_rows(device, plan.weights, weight_tiles(device.config, b)[plan.weight_order()])
+    write_rows(device, plan.weights, tiles[plan.weight_order()])
     run_program(device, gemm_program(plan), write_base=plan.c, write_limit=plan.end)
     raw = device.read_memory(plan.c, 4 * plan.rows * plan.columns)
     return raw.view("<f4").reshape(plan.rows, plan.columns)
@@ -236,8 +238,7 @@ def run_gemm(device: Device, plan: GemmPlan, a: np.ndarray, b: np.ndarray) -> np
 
 def product_forecast(plan: GemmPlan) -> int:
     """The cycles that a product is said to take."""
-    program = gemm_program(plan)
-    return forecast(program, walk(program, {}), plan.config).cycles
+    return forecast(gemm_program(plan), plan.config).cycles
 
 
 def product_counters(

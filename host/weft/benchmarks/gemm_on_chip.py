@@ -11,11 +11,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from weft.benchmarks.product import random_operands, run_program, weight_tiles, write_rows
+from weft.benchmarks.product import random_operands, run_program, write_rows
 from weft.benchmarks.result import Progress, Result, measure
-from weft.compiler.walk import walk
+from weft.compiler.memory_image import weight_tiles
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
+from weft.quantize import WeightFormat
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.device import Device
 from weft_arch.isa import (
@@ -122,7 +123,7 @@ def run_on_chip(device: Device, a: np.ndarray, b: np.ndarray) -> tuple[dict[str,
     """
     config = device.config
     write_rows(device, A, a)
-    write_rows(device, WEIGHTS, weight_tiles(config, b))
+    write_rows(device, WEIGHTS, weight_tiles(config, b, WeightFormat.W8))
     _run(device, list(_quantize_a(config)))
     multiply = list(_multiply(config))
     counters = measure(device, lambda: _run(device, multiply))
@@ -145,6 +146,6 @@ def gemm_on_chip(name: str, progress: Progress) -> Result:
         unit="fraction",
         target="99 %",
         cycles=counters["cycles"],
-        forecast=forecast(program, walk(program, {}), config).cycles,
+        forecast=forecast(program, config).cycles,
         counters=counters,
     )

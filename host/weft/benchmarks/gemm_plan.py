@@ -145,8 +145,8 @@ class GemmPlan:
 
     @property
     def end(self) -> int:
-        """First address after C, in whole pages."""
-        return -(-(self.c + 4 * self.rows * self.columns) // 4096) * 4096
+        """First address after C."""
+        return self.c + 4 * self.rows * self.columns
 
     def weight_order(self) -> NDArray[np.intp]:
         """Numbers n * k_blocks + k of the tiles in memory: the first slice piece by piece, the

@@ -2,18 +2,14 @@
 """What the benchmarks of matrix products share: operands, and a run of a hand-made program."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from weft.compiler.hazards import check_hazards
-from weft.quantize import WeightFormat, quantize
 from weft.runtime.program import set_program
-from weft_arch import layouts
-from weft_arch.config import Configuration
 from weft_arch.device import Device
 from weft_arch.encoding import encode_program
 from weft_arch.isa import Instruction
 
-__all__ = ["CYCLES_LIMIT", "random_operands", "run_program", "weight_tiles", "write_rows"]
+__all__ = ["CYCLES_LIMIT", "random_operands", "run_program", "write_rows"]
 
 CYCLES_LIMIT = 200_000_000
 """A product that takes longer has hung."""
@@ -24,13 +20,6 @@ def random_operands(rows: int, columns: int, depth: int) -> tuple[np.ndarray, np
     random = np.random.default_rng(depth)
     a = random.standard_normal((rows, depth)).astype(np.float16)
     return a, random.standard_normal((columns, depth)).astype(np.float32)
-
-
-def weight_tiles(config: Configuration, b: np.ndarray) -> NDArray[np.uint8]:
-    """B float32 [columns, depth] quantised to W8: [tiles, bytes], column tile by column tile."""
-    quantized = quantize(b, WeightFormat.W8)
-    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, 8)
-    return tiles.reshape(-1, config.tile_bytes(8))
 
 
 def write_rows(device: Device, address: int, values: np.ndarray) -> None:

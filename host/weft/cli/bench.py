@@ -35,6 +35,8 @@ def bench(
         for name, benchmark in BENCHMARKS.items():
             output.print(f"{name:<18} {benchmark.doc}")
         return
+    if plots is not None and not have_matplotlib():
+        raise WeftError(MISSING)
     results: list[Result] = []
     for name in names or list(BENCHMARKS):
         errors.print(f"{name} ...", style="dim")
@@ -45,8 +47,6 @@ def bench(
         text = json.dumps([asdict(r) for r in results], indent=1)
         write_file(json_file, f"{text}\n".encode())
     if plots is not None:
-        if not have_matplotlib():
-            raise WeftError(MISSING)
         make_folder(plots)
         for path in plot_results(results, plots):
             output.print(path, soft_wrap=True)

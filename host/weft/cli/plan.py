@@ -13,11 +13,11 @@ from weft.cli.console import output
 from weft.cli.options import ModelName, PresetName, Weights
 from weft.devices import find_preset
 from weft.errors import CompileError, WeftError, shown
-from weft.files import read_json_object
 from weft.forecast import Forecast, ModelForecast, forecast_model
+from weft.forecast.costs import tile_cycles
 from weft.model import ModelConfig, load_model
-from weft.model.huggingface_config import parse_config
-from weft.model.load import DEFAULT_MODEL
+from weft.model.huggingface import read_config
+from weft.model.load import DEFAULT_MODEL, shipped_models
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft_arch.config import Configuration, ConfigurationError
@@ -62,8 +62,8 @@ def _shape(model: str) -> ModelConfig:
     if model.lower() in KNOWN_SHAPES:
         return KNOWN_SHAPES[model.lower()]
     path = Path(model)
-    if path.is_dir() and not (path / "model.safetensors").exists():
-        return parse_config(read_json_object(path / "config.json"))
+    if path.is_dir() and model not in shipped_models():
+        return read_config(path)
     return load_model(model).checkpoint.config
 
 
@@ -153,7 +153,7 @@ def _places(found: ModelForecast) -> Table:
 
     def bound(rows: int) -> str:
         stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
-        array = max(rows, config.array_cols, 8)
+        array = tile_cycles(config, rows)
         return f"{max(stream, array):.0f} {'memory' if stream > array else 'array'}"
 
     for name, tiles in found.weight_tiles():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import graph, plan
-from weft.compiler.conventions import Register
+from weft.compiler.conventions import chunk_scalars
 from weft.compiler.emit import emit
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
@@ -119,12 +119,7 @@ def compile_model(
             check_hazards(
                 program,
                 config,
-                scalars={
-                    Register.ROWS: rows,
-                    Register.POSITION: position,
-                    Register.HEAD: 1,
-                    Register.LOGITS: min(rows, chip.logit_rows),
-                },
+                scalars=chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows)),
                 write_base=memory.read_only_end,
                 write_limit=memory.size,
             )

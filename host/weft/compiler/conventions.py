@@ -3,7 +3,7 @@
 
 from enum import IntEnum
 
-__all__ = ["Register", "Token"]
+__all__ = ["Register", "Token", "chunk_scalars"]
 
 
 class Register(IntEnum):
@@ -54,3 +54,17 @@ class Token(IntEnum):
     LOGITS = 17
     LOGITS_FREE = 18
     GATE_UP_FREE = 19
+
+
+def chunk_scalars(
+    rows: int, position: int, *, head: bool = True, logit_rows: int = 0, sequence: int = 0
+) -> dict[int, int]:
+    """The registers that a run begins with which appends ``rows`` tokens at ``position``;
+    ``sequence`` is the byte offset of its KV cache, ``logit_rows`` are stored."""
+    return {
+        Register.ROWS: rows,
+        Register.POSITION: position,
+        Register.SEQUENCE: sequence,
+        Register.HEAD: int(head),
+        Register.LOGITS: logit_rows,
+    }

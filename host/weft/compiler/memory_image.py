@@ -13,7 +13,7 @@ from weft.quantize import WeightFormat, quantize
 from weft_arch import float24, layouts
 from weft_arch.config import Configuration
 
-__all__ = ["fill_memory", "rope_table"]
+__all__ = ["fill_memory", "rope_table", "weight_tiles"]
 
 
 def fill_memory(
@@ -43,35 +43,38 @@ def fill_memory(
         raise CompileError("a token embedding is beyond 65504, the largest float16.")
     put("embedding", embedding)
 
+    form = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
     for index, layer in enumerate(checkpoint.layers):
         offset = index * memory.layer_weight_bytes
         names = [name for part in memory.layer_parts for name in part.names]
-        tiles = {name: _tiles(config, memory, getattr(layer, name)) for name in names}
+        tiles = {name: weight_tiles(config, getattr(layer, name), form) for name in names}
         for part in memory.layer_parts:
             raw = _pack(part, tiles)
             put("weights", raw, offset)
             offset += raw.size
-    head = _pack(memory.head_part, {"lm_head": _tiles(config, memory, checkpoint.lm_head)})
+    head = _pack(memory.head_part, {"lm_head": weight_tiles(config, checkpoint.lm_head, form)})
     put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
     return image
 
 
-def _tiles(
-    config: Configuration, memory: MemoryPlan, matrix: NDArray[np.float32]
+def weight_tiles(
+    config: Configuration, matrix: NDArray[np.float32], form: WeightFormat
 ) -> NDArray[np.uint8]:
-    """A matrix quantised: [tiles of output channels, bytes]."""
-    bits = memory.weight_bits
-    quantized = quantize(matrix, WeightFormat.W8 if bits == 8 else WeightFormat.W4)
+    """A matrix [output channels, input channels] quantised: [tiles, bytes], tile n * k_blocks + k
+    for output channels n and block k."""
+    bits = 8 if form is WeightFormat.W8 else 4
+    quantized = quantize(matrix, form)
     tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, bits)
-    return tiles.reshape(-(-len(matrix) // config.array_cols), -1)
+    return tiles.reshape(-1, config.tile_bytes(bits))
 
 
 def _pack(part: WeightPart, tiles: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """What one MATMUL consumes, matrix after matrix."""
     packed: list[NDArray[np.uint8]] = []
     for name, n_tiles in zip(part.names, part.n_tiles, strict=True):
-        chosen = tiles[name][part.first_tile : part.first_tile + n_tiles]
-        if len(chosen) != n_tiles:
+        first, end = part.first_tile, part.first_tile + n_tiles
+        chosen = tiles[name][first * part.k_blocks : end * part.k_blocks]
+        if len(chosen) != n_tiles * part.k_blocks:
             raise CompileError(f"{name} does not have the {n_tiles} tiles of its plan.")
         packed.append(chosen.reshape(-1))
     return np.concatenate(packed)

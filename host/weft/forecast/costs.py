@@ -32,7 +32,7 @@ from weft_arch.isa import (
     WeightFormat,
 )
 
-__all__ = ["Cost", "cost_of", "sequencer_cycles"]
+__all__ = ["Cost", "cost_of", "sequencer_cycles", "tile_cycles"]
 
 TILE_SPACING = 8
 """Fewest cycles from tile to tile of the array."""
@@ -69,7 +69,7 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case Matmul():
             tiles = i.n_tiles * i.k_blocks
             return Cost(
-                cycles=tiles * _tile_cycles(config, count),
+                cycles=tiles * tile_cycles(config, count),
                 tail=MATMUL_TAIL,
                 streamed=tiles * config.tile_bytes(_bits(i.format)),
                 macs=tiles * count,
@@ -106,7 +106,8 @@ def _bits(form: int) -> int:
     return 8 if form == WeightFormat.W8 else 4
 
 
-def _tile_cycles(config: Configuration, rows: int) -> int:
+def tile_cycles(config: Configuration, rows: int) -> int:
+    """Cycles that a weight tile keeps the array, for some rows of activations."""
     return max(rows, config.array_cols, TILE_SPACING)
 
 
@@ -114,7 +115,7 @@ def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
     """S(0), S(1), PV(0), ...: the array waits for the first probabilities, and for the last."""
     blocks = -(-step.aux_b // BLOCK)
     tiles = i.k_blocks * config.words_per_block
-    work = tiles * _tile_cycles(config, step.count)
+    work = tiles * tile_cycles(config, step.count)
     softmax = SOFTMAX_LATENCY + step.count * 64 // config.lanes - step.count
     gap = max(0, softmax - work)  # the softmax of a block, beside the array's work on another
     gaps = softmax if blocks == 1 else 2 * gap

@@ -5,10 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from weft.compiler.compiled import Layout, lay_out
-from weft.compiler.conventions import Register, Token
-from weft.compiler.walk import walk
+from weft.compiler.conventions import Token, chunk_scalars
 from weft.errors import WeftError
-from weft.forecast.simulate import Forecast, forecast
+from weft.forecast.simulate import STARTS, WEIGHTS, Forecast, forecast
 from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch.config import Configuration
@@ -50,12 +49,10 @@ class ModelForecast:
         array = of.mac_cycles / of.cycles
         if max(memory, array) > 0.9:
             return "memory bandwidth" if memory > array else "array"
-        causes = Counter(of.waits)
-        causes["memory bandwidth"] = causes.pop("waits for weights", 0)
-        cause, cycles = causes.most_common(1)[0]
-        if cause.startswith("waits for token "):
-            cause = f"the array waits for {Token(int(cause.rsplit(' ', 1)[1])).name}"
-        return f"{cause} ({100 * cycles / of.cycles:.0f} % of the cycles)"
+        cause, cycles = of.waits.most_common(1)[0]
+        names = {WEIGHTS: "memory bandwidth", STARTS: "starts"}
+        name = names.get(cause) or f"the array waits for {Token(cause).name}"
+        return f"{name} ({100 * cycles / of.cycles:.0f} % of the cycles)"
 
     def weight_tiles(self) -> list[tuple[str, int]]:
         """Matrices that are read together, and their tiles in a step."""
@@ -85,12 +82,7 @@ def forecast_model(
     layout = lay_out(model, config, weights, max_context=max(seen, prompt))
 
     def run(rows: int, position: int, *, head: bool) -> Forecast:
-        scalars: dict[int, int] = {
-            Register.ROWS: rows,
-            Register.POSITION: position,
-            Register.HEAD: int(head),
-        }
-        return forecast(layout.program, walk(layout.program, scalars), config)
+        return forecast(layout.program, config, chunk_scalars(rows, position, head=head))
 
     size = layout.chip.chunk_rows
     last = (prompt - 1) // size * size

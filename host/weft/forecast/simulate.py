@@ -6,14 +6,16 @@ are fluid: bytes flow at rates that stay the same from one event to the next.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from weft.compiler.walk import Step
+from weft.compiler.walk import Step, walk
 from weft.errors import WeftError
 from weft.forecast.costs import Cost, cost_of, sequencer_cycles
 from weft_arch.config import Configuration
 from weft_arch.isa import (
+    ENGINES,
     INSTRUCTION_BYTES,
     Engine,
     Instruction,
@@ -23,7 +25,11 @@ from weft_arch.isa import (
     VectorDestination,
 )
 
-__all__ = ["Forecast", "forecast"]
+__all__ = ["STARTS", "WEIGHTS", "Forecast", "forecast"]
+
+WEIGHTS, STARTS = 0, -1
+"""Why the array does not multiply, where it is no token: the weights have not come; it has been
+handed an instruction and does not multiply yet."""
 
 START_CYCLES = 12
 """From the start command to the first read, and from HALT to the interrupt."""
@@ -43,6 +49,9 @@ _KINDS = {
 }
 
 
+_Key = TypeVar("_Key")
+
+
 @dataclass
 class Forecast:
     """What a run of a program will take, in cycles and bytes."""
@@ -52,14 +61,15 @@ class Forecast:
     bytes_written: int = 0
     mac_cycles: int = 0
     bytes_by_kind: Counter[str] = field(default_factory=Counter[str])
-    waits: Counter[str] = field(default_factory=Counter[str])
-    """cycles in which the array does not multiply, by cause"""
+    waits: Counter[int] = field(default_factory=Counter[int])
+    """cycles in which the array does not multiply: by the token that it waits for, WEIGHTS, or
+    STARTS"""
 
     def plus(self, other: "Forecast", times: float = 1.0) -> "Forecast":
         """This run, then another as often as ``times`` says."""
 
-        def scaled(counts: Counter[str]) -> Counter[str]:
-            return Counter({name: round(count * times) for name, count in counts.items()})
+        def scaled(counts: Counter[_Key]) -> Counter[_Key]:
+            return Counter({key: round(count * times) for key, count in counts.items()})
 
         return Forecast(
             cycles=self.cycles + round(other.cycles * times),
@@ -93,10 +103,10 @@ class _Lane:
 
 
 def forecast(
-    program: Sequence[Instruction], steps: Iterable[Step], config: Configuration
+    program: Sequence[Instruction], config: Configuration, scalars: Mapping[int, int] | None = None
 ) -> Forecast:
-    """Predict one run of a program whose engine instructions are ``steps``."""
-    return _Machine(program, steps, config).run()
+    """Predict one run of a program that starts with the given scalar registers, else 0."""
+    return _Machine(program, walk(program, scalars or {}), config).run()
 
 
 class _Machine:
@@ -110,14 +120,14 @@ class _Machine:
         self.low = self.capacity / 32
         fetched = len(program) * INSTRUCTION_BYTES
         self.result = Forecast(bytes_read=fetched, bytes_by_kind=Counter({"program": fetched}))
-        self.lanes = {e: _Lane(deque()) for e in Engine if e is not Engine.SEQUENCER}
+        self.lanes = {engine: _Lane(deque()) for engine in ENGINES}
         for job in self._issue(steps):
             self.lanes[job.step.instruction.engine].jobs.append(job)
         self.tokens: Counter[int] = Counter()
         self.coming: list[tuple[float, int]] = []
         self.time = 0.0
         self.level = 0.0
-        self.waits: defaultdict[str, float] = defaultdict(float)
+        self.waits: defaultdict[int, float] = defaultdict(float)
 
     def _issue(self, steps: Iterable[Step]) -> Iterable[_Job]:
         """When the sequencer hands out each step; instructions are fetched once, in order."""
@@ -158,7 +168,7 @@ class _Machine:
                 raise WeftError(f"instruction {job.step.at} waits for a token that nobody gives.")
         last = max([end, *(at for at, _ in self.coming)], default=0.0)
         self.result.cycles = round(last + START_CYCLES)
-        self.result.waits.update({name: round(cycles) for name, cycles in self.waits.items()})
+        self.result.waits.update({cause: round(cycles) for cause, cycles in self.waits.items()})
         return self.result
 
     def _start_jobs(self) -> None:
@@ -268,8 +278,7 @@ class _Machine:
         """Who is to blame for the cycles in which the array does nothing."""
         lane = self.lanes[Engine.COMPUTE]
         if self._running(Engine.COMPUTE):
-            self.waits["waits for weights"] += step * (1 - speed)
+            self.waits[WEIGHTS] += step * (1 - speed)
         elif lane.jobs or lane.current:
             missing = [t for t in lane.jobs[0].waits if not self.tokens[t]] if lane.jobs else []
-            name = f"waits for token {missing[0]}" if missing else "starts"
-            self.waits[name] += step
+            self.waits[missing[0] if missing else STARTS] += step

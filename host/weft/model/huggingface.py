@@ -17,7 +17,7 @@ from weft.model.config import ModelConfig
 from weft.model.huggingface_config import parse_config
 from weft.model.safetensors_file import SafetensorsFile
 
-__all__ = ["load_huggingface", "to_interleaved"]
+__all__ = ["load_huggingface", "read_config", "to_interleaved"]
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -42,12 +42,17 @@ DERIVED_SUFFIX = ".rotary_emb.inv_freq"
 """Old files carry tables that follow from the configuration; they are not read."""
 
 
+def read_config(folder: Path) -> ModelConfig:
+    """The shape of the model in `folder`, from its `config.json` alone."""
+    path = folder / "config.json"
+    fields = read_json_object(path)
+    with in_file(path):
+        return parse_config(fields)
+
+
 def load_huggingface(folder: Path) -> Checkpoint:
     """The model in `folder`; raises `ModelError` or `FileError` naming file and value."""
-    config_path = folder / "config.json"
-    fields = read_json_object(config_path)
-    with in_file(config_path):
-        config = parse_config(fields)
+    config = read_config(folder)
     shards = _open_shards(folder)
     _check_names(config, shards, folder)
 

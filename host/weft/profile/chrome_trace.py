@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from weft.compiler.conventions import Token
+from weft.profile.causes import waiting
 from weft.profile.timeline import Run, Slice
 from weft_arch.config import Configuration
-from weft_arch.isa import Instruction, Opcode
-from weft_arch.observed import OBSERVED_ENGINES, Wire
+from weft_arch.isa import ENGINES, Instruction, Opcode
+from weft_arch.observed import Wire
 
 __all__ = ["chrome_trace"]
 
@@ -28,18 +29,10 @@ Event = dict[str, Any]
 
 def chrome_trace(runs: Sequence[Run], config: Configuration) -> str:
     """The trace as JSON text."""
-    events: list[Event] = [_named("process_name", 0, f"weft, preset {config.name}")]
+    events = [_metadata("process_name", 0, name=f"weft, preset {config.name}")]
     for track, name in enumerate(_tracks()):
-        events += [
-            _named("thread_name", track, name),
-            {
-                "ph": "M",
-                "name": "thread_sort_index",
-                "pid": 0,
-                "tid": track,
-                "args": {"sort_index": track},
-            },
-        ]
+        events.append(_metadata("thread_name", track, name=name))
+        events.append(_metadata("thread_sort_index", track, sort_index=track))
     for run in runs:
         events += _of_run(run, config)
     return json.dumps({"traceEvents": events, "otherData": {"unit": "1 us is one clock cycle"}})
@@ -47,13 +40,13 @@ def chrome_trace(runs: Sequence[Run], config: Configuration) -> str:
 
 def _tracks() -> list[str]:
     names = ["program"]
-    for engine in OBSERVED_ENGINES:
+    for engine in ENGINES:
         names += [engine.name.lower(), f"{engine.name.lower()} waits"]
     return names
 
 
-def _named(kind: str, track: int, name: str) -> Event:
-    return {"ph": "M", "name": kind, "pid": 0, "tid": track, "args": {"name": name}}
+def _metadata(kind: str, track: int, **arguments: Any) -> Event:
+    return {"ph": "M", "name": kind, "pid": 0, "tid": track, "args": arguments}
 
 
 def _of_run(run: Run, config: Configuration) -> Iterable[Event]:
@@ -69,12 +62,11 @@ def _of_run(run: Run, config: Configuration) -> Iterable[Event]:
         }
 
     yield slice_of(0, run.name, 0, run.cycles)
-    for number, engine in enumerate(OBSERVED_ENGINES):
+    for number, engine in enumerate(ENGINES):
         for each in run.slices[engine]:
             yield slice_of(1 + 2 * number, _label(each), each.start, each.end, **_arguments(each))
         for wait in run.waits[engine]:
-            name = f"waits for {Token(wait.token).name}"
-            yield slice_of(2 + 2 * number, name, wait.start, wait.end)
+            yield slice_of(2 + 2 * number, waiting(wait.token), wait.start, wait.end)
     for name, wire, unit, scale in (
         ("array", Wire.MAC, "of the cycles", 1.0),
         ("read", Wire.READ_BEAT, "bytes per cycle", config.beat_bytes),

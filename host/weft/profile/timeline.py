@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from weft.compiler.walk import Step, walk
 from weft.errors import WeftError
-from weft_arch.isa import Engine, Instruction
-from weft_arch.observed import OBSERVED_ENGINES, Wire, engine_shift
+from weft_arch.isa import ENGINES, Engine, Instruction
+from weft_arch.observed import Wire, engine_shift
 
 __all__ = ["Run", "Slice", "Wait", "decode"]
 
@@ -111,7 +111,7 @@ def decode(
 def _run(
     name: str, start: int, end: int, cycles: Numbers, words: Words, steps: Iterable[Step]
 ) -> Run:
-    of_engine: dict[Engine, list[Step]] = {engine: [] for engine in OBSERVED_ENGINES}
+    of_engine: dict[Engine, list[Step]] = {engine: [] for engine in ENGINES}
     for step in steps:
         of_engine[step.instruction.engine].append(step)
     empty = Run(
@@ -125,8 +125,8 @@ def _run(
     )
     return replace(
         empty,
-        slices={engine: _slices(empty, engine, of_engine[engine]) for engine in OBSERVED_ENGINES},
-        waits={engine: _waits(empty, engine) for engine in OBSERVED_ENGINES},
+        slices={engine: _slices(empty, engine, of_engine[engine]) for engine in ENGINES},
+        waits={engine: _waits(empty, engine) for engine in ENGINES},
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
-from weft.compiler.conventions import Register
+from weft.compiler.conventions import Register, chunk_scalars
 from weft.errors import WeftError
 from weft.runtime.program import set_program
 from weft_arch import registers
@@ -74,12 +74,18 @@ class ModelRunner:
             region=(compiled.base, memory.size),
             write=(memory.read_only_end, memory.size),
         )
-        self._scalars: dict[Register, int] = {}
+        self._scalars: dict[int, int] = {}
 
     @property
     def chunk_rows(self) -> int:
         """Most tokens per chunk."""
         return self.compiled.chip.chunk_rows
+
+    def chunks(self, count: int, most: int | None = None) -> list[tuple[int, int]]:
+        """How ``count`` tokens are run: (first, end) of chunks of ``most`` tokens, or as many as
+        there can be."""
+        size = min(most or self.chunk_rows, self.chunk_rows)
+        return [(start, min(start + size, count)) for start in range(0, count, size)]
 
     def run_chunk(
         self,
@@ -112,11 +118,15 @@ class ModelRunner:
         ids = np.asarray(token_ids, "<u4")
         self.device.write_memory(memory.regions["ids"].base, ids.view(np.uint8))
         logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
-        self._set(Register.ROWS, rows)
-        self._set(Register.POSITION, position)
-        self._set(Register.SEQUENCE, sequence * memory.sequence_kv_bytes)
-        self._set(Register.HEAD, int(head))
-        self._set(Register.LOGITS, logit_rows if store_logits else 0)
+        scalars = chunk_scalars(
+            rows,
+            position,
+            head=head,
+            logit_rows=logit_rows if store_logits else 0,
+            sequence=sequence * memory.sequence_kv_bytes,
+        )
+        for register, value in scalars.items():
+            self._set(register, value)
         self._run()
         self._scalars[Register.POSITION] = position + rows
 
@@ -131,7 +141,7 @@ class ModelRunner:
                 self.device.reset()
             raise
 
-    def _set(self, register: Register, value: int) -> None:
+    def _set(self, register: int, value: int) -> None:
         """Write a scalar register unless it holds the value already."""
         if self._scalars.get(register) != value:
             self.device.write_register(registers.scalar_offset(register), value)
@@ -147,12 +157,10 @@ class ModelRunner:
         chunk: int | None = None,
     ) -> None:
         """Append a prompt in chunks; the head runs for its last token only."""
-        size = min(chunk or self.chunk_rows, self.chunk_rows)
-        for start in range(0, len(token_ids), size):
-            part = token_ids[start : start + size]
-            last = start + size >= len(token_ids)
+        for start, end in self.chunks(len(token_ids), chunk):
+            last = end == len(token_ids)
             self.run_chunk(
-                part,
+                token_ids[start:end],
                 position=position + start,
                 sequence=sequence,
                 head=last,
@@ -162,8 +170,8 @@ class ModelRunner:
     def score(self, token_ids: Sequence[int], *, sequence: int = 0) -> NDArray[np.float32]:
         """Logits [n, vocab_size] of every position; needs a scoring program."""
         parts: list[NDArray[np.float32]] = []
-        for start in range(0, len(token_ids), self.chunk_rows):
-            part = token_ids[start : start + self.chunk_rows]
+        for start, end in self.chunks(len(token_ids)):
+            part = token_ids[start:end]
             self.run_chunk(part, position=start, sequence=sequence, store_logits=True)
             parts.append(self.logits(len(part)))
         return np.concatenate(parts)

@@ -8,12 +8,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft_arch.config import Configuration
-from weft_arch.isa import Engine
+from weft_arch.isa import ENGINES, Engine
 from weft_arch.observed import ENGINE_BITS, engine_shift
 from weft_arch.registers import EngineState
 from weft_rtl.control.decode import INSTRUCTION_BITS
 from weft_rtl.control.engine_front_end import EngineFrontEnd
-from weft_rtl.control.instruction_queues import ENGINES, InstructionQueues
+from weft_rtl.control.instruction_queues import InstructionQueues
 from weft_rtl.control.scalar_file import ScalarFile
 from weft_rtl.control.sequencer import Sequencer
 from weft_rtl.control.token_board import TokenBoard

@@ -7,13 +7,11 @@ from amaranth import Module, Shape, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft_arch.isa import Engine
+from weft_arch.isa import ENGINES
 from weft_rtl.interfaces import ResolvedInstruction
 
-__all__ = ["ENGINES", "QUEUE_DEPTH", "InstructionQueues", "QueuedInstruction"]
+__all__ = ["QUEUE_DEPTH", "InstructionQueues", "QueuedInstruction"]
 
-ENGINES: tuple[Engine, ...] = tuple(e for e in Engine if e != Engine.SEQUENCER)
-"""The engines that have a queue, in the order of their indexes everywhere in this package."""
 QUEUE_DEPTH = 64
 """Instructions per queue. Block RAM is 512 deep anyway."""
 

@@ -11,9 +11,9 @@ import pytest
 
 from weft_arch import isa
 from weft_arch.config import preset
+from weft_arch.isa import ENGINES
 from weft_arch.registers import EngineState, Fault
 from weft_rtl.control.control_unit import ControlUnit
-from weft_rtl.control.instruction_queues import ENGINES
 from weft_rtl.interfaces import FaultReport, ResolvedInstruction
 from weft_sim.bench import Bench, StreamMonitor, bench_test, run_cocotb, unpack
 from weft_sim.random_programs import ProgramWriter, expected_run, instruction_word

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from weft_arch.isa import ENGINES
 from weft_rtl.control.instruction_queues import (
-    ENGINES,
     QUEUE_DEPTH,
     InstructionQueues,
     QueuedInstruction,
