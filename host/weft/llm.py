@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text in, text out: a model on a device."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,16 @@ from weft.devices import find_preset, open_device
 from weft.errors import ModelError, PromptError, SamplingError, WeftError
 from weft.model import load_model
 from weft.model.load import DEFAULT_MODEL
-from weft.outputs import CompletionOutput, Metrics, RequestOutput, StreamedToken
+from weft.outputs import Metrics, RequestOutput, StreamedToken
 from weft.quantize import WeightFormat
-from weft.runtime import Counters, ModelRunner
-from weft.sampling import Sampler, SamplingParams
-from weft.stop import StopWatch
-from weft.tokenizer import StreamingDetokenizer
+from weft.request import Request
+from weft.runtime import BatchRow, ModelRunner
+from weft.sampling import SamplingParams
 from weft_arch.device import DeviceError
 
 __all__ = ["LLM"]
 
+MOST_SEQUENCES = 1024
 _MEMORY_SLACK = 4096
 
 
@@ -32,6 +33,8 @@ class LLM:
     - `preset`: an accelerator configuration of `weft info`.
     - `weights`: "w8" or "w4".
     - `max_model_len`: positions of context; the model's own by default.
+    - `max_num_seqs`: prompts that are completed at once; each has its own keys and values in
+      memory.
     - `device_options`: passed to the device, such as `memory_latency_cycles` or `trace` for "rtl".
 
     Raises `WeftError` with one sentence when any of it cannot be used.
@@ -46,6 +49,7 @@ class LLM:
         weights: str = "w8",
         tokenizer: str | Path | None = None,
         max_model_len: int | None = None,
+        max_num_seqs: int = 8,
         device_options: dict[str, Any] | None = None,
     ) -> None:
         form = WeightFormat.named(weights)
@@ -58,8 +62,16 @@ class LLM:
                 f"max_model_len is {max_model_len}, but must be between 1 and the {context} "
                 "positions of the model."
             )
+        if not 1 <= max_num_seqs <= MOST_SEQUENCES:
+            raise ModelError(
+                f"max_num_seqs is {max_num_seqs}, but must be between 1 and {MOST_SEQUENCES}."
+            )
         self.compiled = compile_model(
-            self.loaded.checkpoint, self.config, form, max_context=max_model_len
+            self.loaded.checkpoint,
+            self.config,
+            form,
+            max_context=max_model_len,
+            max_sequences=max_num_seqs,
         )
         self.device = open_device(
             device,
@@ -68,6 +80,8 @@ class LLM:
             **(device_options or {}),
         )
         self.runner = ModelRunner(self.compiled, self.device)
+        self._free = list(range(max_num_seqs))
+        """sequences that no request uses"""
 
     @property
     def max_model_len(self) -> int:
@@ -82,16 +96,27 @@ class LLM:
         """Complete each prompt; one `RequestOutput` per prompt, in order.
 
         `sampling_params` is one for all prompts or one each. All prompts are checked before the
-        first one runs.
+        first one runs. Up to `max_num_seqs` run at once, a token each per step; another joins when
+        one ends. Each gets the tokens that it would get alone.
         """
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
         params = self._params_for(texts, sampling_params)
-        for text in texts:
-            self._encode(text)
-        finished: list[RequestOutput] = []
-        for text, one in zip(texts, params, strict=True):
-            finished.extend(s.output for s in self.stream(text, one) if s.output is not None)
-        return finished
+        requests = [self._request(text, one) for text, one in zip(texts, params, strict=True)]
+        waiting, running = deque(requests), dict[int, Request]()
+        try:
+            while waiting or running:
+                while waiting and self._free:
+                    sequence = self._free.pop(0)
+                    running[sequence] = waiting.popleft()
+                    self._begin(running[sequence], sequence)
+                self._release(s for s, request in running.items() if request.finish_reason)
+                running = {s: r for s, r in running.items() if not r.finish_reason}
+                self._step(running)
+        finally:
+            self._release(running)
+        for request in requests:
+            request.rest()
+        return [self._finished(request) for request in requests]
 
     @staticmethod
     def _params_for(
@@ -120,81 +145,102 @@ class LLM:
     def stream(
         self, prompt: str, sampling_params: SamplingParams | None = None
     ) -> Iterator[StreamedToken]:
-        """Complete a prompt token by token; the last item carries the finished request."""
-        params = sampling_params or SamplingParams()
-        prompt_ids = self._encode(prompt)
-        return self._stream(prompt, prompt_ids, params)
+        """Complete a prompt token by token; the last item carries the finished request. Up to
+        `max_num_seqs` streams may be under way at once."""
+        return self._stream(self._request(prompt, sampling_params or SamplingParams()))
 
-    def _stream(
-        self, prompt: str, prompt_ids: list[int], params: SamplingParams
-    ) -> Iterator[StreamedToken]:
-        room = self.max_model_len - len(prompt_ids)
-        budget = room if params.max_tokens is None else min(params.max_tokens, room)
-        sampler = Sampler(params)
-        words = StreamingDetokenizer(self.tokenizer, prompt_ids)
-        watch = StopWatch(params.stop_texts)
-        token_ids: list[int] = []
-        start = self.runner.counters()
-        self._guarded(lambda: self.runner.prefill(prompt_ids, store_logits=not params.greedy))
-        after_prefill = self.runner.counters()
-        finish_reason = "length"
-        while True:
-            token_id = self._choose(sampler, len(token_ids))
-            token_ids.append(token_id)
-            if token_id in self.tokenizer.eos_ids and not params.ignore_eos:
-                finish_reason = "stop"
-                break
-            text = watch.add(words.push(token_id))
-            if watch.stopped:
-                finish_reason = "stop"
-                yield StreamedToken(text=text, token_id=token_id)
-                break
-            yield StreamedToken(text=text, token_id=token_id)
-            if len(token_ids) == budget:
-                break
-            self._step(token_id, len(prompt_ids) + len(token_ids) - 1, params)
-        rest = "" if watch.stopped else watch.add(words.finish()) + watch.flush()
-        end = self.runner.counters()
+    def _request(self, prompt: str, params: SamplingParams) -> Request:
+        ids = self._encode(prompt)
+        return Request(prompt, ids, params, self.tokenizer, self.max_model_len - len(ids))
+
+    def _stream(self, request: Request) -> Iterator[StreamedToken]:
+        if not self._free:
+            raise WeftError(
+                f"all {self.compiled.max_sequences} sequences are in use; finish a stream first, "
+                "or make the LLM with a larger max_num_seqs."
+            )
+        sequence = self._free.pop(0)
+        try:
+            text = self._begin(request, sequence)
+            while True:
+                if not request.at_end_of_text:
+                    yield StreamedToken(text=text, token_id=request.token_ids[-1])
+                if request.finish_reason:
+                    break
+                (text,) = self._step({sequence: request})
+        finally:
+            self._release([sequence])
+        rest = request.rest()
+        yield StreamedToken(text=rest, token_id=None, output=self._finished(request))
+
+    def _release(self, sequences: Iterable[int]) -> None:
+        self._free = sorted({*self._free, *sequences})
+
+    def _begin(self, request: Request, sequence: int) -> str:
+        """Run the prompt and choose the first token."""
+        before = self.runner.counters()
+        self._guarded(
+            lambda: self.runner.prefill(
+                request.prompt_ids, sequence=sequence, store_logits=not request.params.greedy
+            )
+        )
+        request.prefill += self.runner.counters() - before
+        return self._choose(request)
+
+    def _step(self, running: Mapping[int, Request]) -> list[str]:
+        """A decode step of all requests, by sequence; the texts that become certain."""
+        texts: list[str] = []
+        rows = list(running.items())
+        for first in range(0, len(rows), self.runner.batch_rows):
+            part = rows[first : first + self.runner.batch_rows]
+            before = self.runner.counters()
+            texts += self._step_alone(*part[0]) if len(part) == 1 else self._step_batch(part)
+            cost = self.runner.counters() - before
+            for _, request in part:
+                request.decode += cost
+        return texts
+
+    def _step_alone(self, sequence: int, request: Request) -> list[str]:
+        self._guarded(
+            lambda: self.runner.run_chunk(
+                request.token_ids[-1:],
+                position=request.position,
+                sequence=sequence,
+                store_logits=not request.params.greedy,
+            )
+        )
+        return [self._choose(request)]
+
+    def _choose(self, request: Request) -> str:
+        if request.params.greedy:
+            return request.take(int(self.runner.top_k().token_ids[0]))
+        return request.choose(self.runner.logits()[0])
+
+    def _step_batch(self, part: Sequence[tuple[int, Request]]) -> list[str]:
+        rows = [
+            BatchRow(sequence=s, position=r.position, token_id=r.token_ids[-1]) for s, r in part
+        ]
+        self._guarded(lambda: self.runner.run_batch(rows))
+        logits = self.runner.logits(len(rows))
+        return [r.choose(row) for (_, r), row in zip(part, logits, strict=True)]
+
+    def _finished(self, request: Request) -> RequestOutput:
         metrics = Metrics.of(
             self.config,
             self.device.name,
-            prompt_tokens=len(prompt_ids),
-            completion_tokens=len(token_ids),
-            prefill=after_prefill - start,
-            decode=end - after_prefill,
-            decode_steps=len(token_ids) - 1,
+            prompt_tokens=len(request.prompt_ids),
+            completion_tokens=len(request.token_ids),
+            prefill=request.prefill,
+            decode=request.decode,
+            decode_steps=len(request.token_ids) - 1,
         )
-        completion = CompletionOutput(
-            index=0, text=watch.text, token_ids=token_ids, finish_reason=finish_reason
-        )
-        yield StreamedToken(
-            text=rest,
-            token_id=None,
-            output=RequestOutput(
-                prompt=prompt,
-                prompt_token_ids=prompt_ids,
-                outputs=[completion],
-                metrics=metrics,
-            ),
-        )
-
-    def _choose(self, sampler: Sampler, step: int) -> int:
-        if sampler.params.greedy:
-            return int(self.runner.top_k().token_ids[0])
-        return sampler.sample(self.runner.logits()[0], step)
-
-    def _step(self, token_id: int, position: int, params: SamplingParams) -> None:
-        self._guarded(
-            lambda: self.runner.run_chunk(
-                [token_id], position=position, store_logits=not params.greedy
-            )
-        )
+        return request.output(metrics)
 
     @staticmethod
-    def _guarded(run: Any) -> Counters | None:
+    def _guarded(run: Callable[[], None]) -> None:
         """A device's error as a `WeftError`."""
         try:
-            return run()
+            run()
         except DeviceError as error:
             raise WeftError(str(error)) from error
 

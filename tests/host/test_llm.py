@@ -52,6 +52,35 @@ def test_prompts_are_completed_one_by_one_in_order(llm: LLM):
         assert alone.token_ids == output.token_ids
 
 
+def test_more_prompts_than_sequences_join_as_others_leave(make_folder: Callable[..., Path]):
+    prompts = [PROMPT, "Lily", "Hi", "Tom ran", "Lily ran to the farm."]
+    params = [
+        SamplingParams(temperature=0.9, seed=k, max_tokens=3 + 4 * k, ignore_eos=True)
+        for k in range(5)
+    ]
+    with LLM(make_folder(), device="reference", preset="tiny", max_num_seqs=2) as llm:
+        together = llm.generate(prompts, params)
+        for prompt, one, output in zip(prompts, params, together, strict=True):
+            (alone,) = llm.generate(prompt, one)
+            assert alone.outputs == output.outputs
+
+
+def test_streams_side_by_side_do_not_disturb_each_other(make_folder: Callable[..., Path]):
+    with LLM(make_folder(), device="reference", preset="tiny", max_num_seqs=2) as llm:
+        expected = [llm.generate(text, GREEDY)[0].token_ids for text in (PROMPT, "Lily")]
+        streams = [llm.stream(text, GREEDY) for text in (PROMPT, "Lily")]
+        found: list[list[int]] = [[], []]
+        for items in zip(*streams, strict=True):
+            for ids, item in zip(found, items, strict=True):
+                ids += [] if item.token_id is None else [item.token_id]
+        assert found == expected
+        streams = [llm.stream(PROMPT, GREEDY) for _ in range(3)]
+        next(streams[0])
+        next(streams[1])
+        with pytest.raises(WeftError, match=r"^all 2 sequences are in use; finish a stream first"):
+            next(streams[2])
+
+
 def test_each_prompt_may_have_its_own_parameters(llm: LLM):
     one, two = llm.generate([PROMPT, PROMPT], [GREEDY, SEEDED])
     assert one.token_ids == llm.generate(PROMPT, GREEDY)[0].token_ids

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the program of a model is built from: loops, norms, quantised rows, products."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft.compiler.conventions import Register
@@ -80,6 +80,7 @@ class BuildingBlocks:
         *,
         wait: int = 0,
         signals: tuple[int, int] = (0, 0),
+        rows: Mapping[str, int] | None = None,
         a: int,
         a_outer: int,
         d: int,
@@ -87,7 +88,8 @@ class BuildingBlocks:
         **operand_b: Any,
     ) -> Iterable[Instruction]:
         """A VECTOR over rows of ``width`` values whose results are quantised, the last block
-        filled with zeros where the width is no multiple of 32."""
+        filled with zeros where the width is no multiple of 32; ``rows`` are its count fields, by
+        default all rows."""
         per_block, pieces = self.config.words_per_block, self.pieces(width)
         b = operand_b.pop("b", 0)
         in_memory = operand_b.get("operand_b", 0) == OperandB.VECTOR_MEMORY
@@ -96,7 +98,7 @@ class BuildingBlocks:
             yield Vector(
                 operation=operation,
                 to=VectorDestination.ACTIVATIONS,
-                count_reg=Register.ROWS,
+                **({"count_reg": Register.ROWS} if rows is None else rows),
                 words=size,
                 a=a + start,
                 a_outer=a_outer,

@@ -7,8 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import graph, plan
-from weft.compiler.conventions import chunk_scalars
-from weft.compiler.emit import emit
+from weft.compiler.conventions import (
+    BATCH_POSITION_BITS,
+    BATCH_SEQUENCE_BITS,
+    MOST_BATCH_ROWS,
+    batch_scalars,
+    chunk_scalars,
+)
+from weft.compiler.emit import emit, emit_batch
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
@@ -16,10 +22,18 @@ from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch.config import Configuration
-from weft_arch.encoding import EncodingError, encode_program, write_image
-from weft_arch.isa import Instruction
+from weft_arch.encoding import EncodingError, write_image
+from weft_arch.isa import INSTRUCTION_BYTES, Instruction
 
-__all__ = ["CompiledModel", "Layout", "compile_model", "lay_out"]
+__all__ = ["Batch", "CompiledModel", "Layout", "compile_model", "lay_out"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The program for a step of up to ``chip.chunk_rows`` sequences."""
+
+    chip: OnChipPlan
+    program: tuple[Instruction, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +53,8 @@ class CompiledModel:
     chip: OnChipPlan
     memory: MemoryPlan
     program: tuple[Instruction, ...]
+    batch: Batch | None
+    """none where there is one sequence, or no room for two rows and their program"""
     image: NDArray[np.uint8]
     program_file: bytes
 
@@ -49,7 +65,8 @@ class Layout:
 
     chip: OnChipPlan
     memory: MemoryPlan
-    program: list[Instruction]
+    program: tuple[Instruction, ...]
+    batch: Batch | None
 
 
 def lay_out(
@@ -71,17 +88,44 @@ def lay_out(
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
     plan.check(model_graph, chip, config)
-    memory = plan.plan_memory(
-        model_graph,
-        config,
-        chip,
-        weight_bits=8 if weights is WeightFormat.W8 else 4,
-        max_context=context,
-        max_sequences=max_sequences,
-        base=base,
+    rows = _batch_rows(max_sequences, context) if not all_logits else 1
+
+    def plan_memory(batch: OnChipPlan | None) -> MemoryPlan:
+        return plan.plan_memory(
+            model_graph,
+            config,
+            chip,
+            batch=batch,
+            weight_bits=8 if weights is WeightFormat.W8 else 4,
+            max_context=context,
+            max_sequences=max_sequences,
+            base=base,
+        )
+
+    batch, memory = None, plan_memory(None)
+    while rows > 1 and batch is None:
+        batch_chip = plan.plan_chip(model_graph, config, all_logits=True, chunk_rows=rows)
+        rows = batch_chip.chunk_rows
+        if rows > 1:
+            with_batch = plan_memory(batch_chip)
+            program = emit_batch(model_graph, config, batch_chip, with_batch)
+            if len(program) <= config.instruction_words:
+                plan.check(model_graph, batch_chip, config)
+                batch, memory = Batch(chip=batch_chip, program=tuple(program)), with_batch
+        rows -= 1
+    return Layout(
+        chip=chip,
+        memory=memory,
+        program=tuple(emit(model_graph, config, chip, memory)),
+        batch=batch,
     )
-    program = emit(model_graph, config, chip, memory)
-    return Layout(chip=chip, memory=memory, program=program)
+
+
+def _batch_rows(max_sequences: int, context: int) -> int:
+    """Rows of a batch that registers and sequences allow."""
+    if context > 1 << BATCH_POSITION_BITS or max_sequences > 1 << BATCH_SEQUENCE_BITS:
+        return 1
+    return min(max_sequences, MOST_BATCH_ROWS)
 
 
 def compile_model(
@@ -113,24 +157,33 @@ def compile_model(
         all_logits=all_logits,
         chunk_rows=chunk_rows,
     )
-    chip, memory, program = layout.chip, layout.memory, layout.program
+    chip, memory = layout.chip, layout.memory
+
+    def check(program: tuple[Instruction, ...], scalars: dict[int, int]) -> None:
+        check_hazards(
+            program,
+            config,
+            scalars=scalars,
+            write_base=memory.read_only_end,
+            write_limit=memory.size,
+        )
+
     for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
         if position + rows <= context:
-            check_hazards(
-                program,
-                config,
-                scalars=chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows)),
-                write_base=memory.read_only_end,
-                write_limit=memory.size,
-            )
-    try:
-        program_file = write_image(config, program)
-    except EncodingError as error:
-        raise CompileError(f"the model's program cannot be encoded: {error}.") from None
+            scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
+            check(layout.program, scalars)
     image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
-    raw = np.frombuffer(encode_program(program), np.uint8)
-    start = memory.regions["program"].base - base
-    image[start : start + raw.size] = raw
+    programs = {"program": layout.program}
+    if layout.batch:
+        rows = layout.batch.chip.chunk_rows
+        check(layout.batch.program, batch_scalars([(k, min(k, context - 1)) for k in range(rows)]))
+        programs["batch_program"] = layout.batch.program
+    for region, program in programs.items():
+        raw = np.frombuffer(
+            _encoded(config, program)[-INSTRUCTION_BYTES * len(program) :], np.uint8
+        )
+        start = memory.regions[region].base - base
+        image[start : start + raw.size] = raw
     return CompiledModel(
         config=config,
         model=checkpoint.config,
@@ -140,7 +193,16 @@ def compile_model(
         base=base,
         chip=chip,
         memory=memory,
-        program=tuple(program),
+        program=layout.program,
+        batch=layout.batch,
         image=image,
-        program_file=program_file,
+        program_file=_encoded(config, layout.program),
     )
+
+
+def _encoded(config: Configuration, program: tuple[Instruction, ...]) -> bytes:
+    """A program image; its end is the instructions."""
+    try:
+        return write_image(config, program)
+    except EncodingError as error:
+        raise CompileError(f"the model's program cannot be encoded: {error}.") from None

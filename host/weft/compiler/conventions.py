@@ -1,34 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the scalar registers and the dependency tokens of a model's program stand for."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 
-__all__ = ["Register", "Token", "chunk_scalars"]
+from weft_arch.isa import N_SCALARS
+
+__all__ = [
+    "BATCH_POSITION_BITS",
+    "BATCH_REGISTER",
+    "BATCH_SEQUENCE_BITS",
+    "MOST_BATCH_ROWS",
+    "Register",
+    "Token",
+    "batch_scalars",
+    "chunk_scalars",
+]
 
 
 class Register(IntEnum):
-    """Scalar registers. ROWS, POSITION, SEQUENCE, HEAD and LOGITS are the host's."""
+    """Scalar registers.
+
+    A chunk program takes ROWS, POSITION, SEQUENCE, HEAD and LOGITS from the host; a batch program
+    takes ROWS and, from BATCH_REGISTER on, a register per row that names the sequence.
+    """
 
     ROWS = 1
-    """positions in this chunk, 1 to chunk_rows"""
-    POSITION = 2
-    """position of the first one; the program adds ROWS at its end"""
+    """positions in this chunk, or sequences in this batch"""
+    GROUP_POSITION = 2
+    """position of the first row of an ATTEND"""
     CONTEXT = 3
-    """keys after this chunk: POSITION + ROWS"""
-    ROPE = 4
-    IDS = 5
-    WEIGHTS = 6
-    GAINS = 7
-    KV = 8
+    """keys that an ATTEND goes through"""
+    WEIGHTS = 4
+    GAINS = 5
+    KV = 6
+    ADDRESS = 7
+    """of whatever comes next"""
+    POSITION = 8
+    """position of the first row; the program adds ROWS at its end"""
     QUERY_ROWS = 9
-    LAST_ROW = 10
+    """rows of an ATTEND"""
+    GROUP_ROWS = 10
+    """positions of an ATTEND, where a chunk needs several"""
     SEQUENCE = 11
     """byte offset of the sequence's KV cache"""
     HEAD = 12
     """1: compute logits; 0: leave the head out (all chunks of a prompt but the last)"""
     LOGITS = 13
     """rows of logits to store in memory: 0, 1 or, in a scoring program, ROWS"""
-    SCRATCH = 14
+    LAST_ROW = 14
+
+
+BATCH_REGISTER = 8
+"""First of the registers that name a batch's rows; a chunk uses them otherwise."""
+MOST_BATCH_ROWS = N_SCALARS - BATCH_REGISTER
+"""Sequences that one run of a batch program continues at most."""
+BATCH_POSITION_BITS = 16
+BATCH_SEQUENCE_BITS = 15
+"""A batch register: position, sequence, and 1 in the highest bit."""
 
 
 class Token(IntEnum):
@@ -68,3 +97,16 @@ def chunk_scalars(
         Register.HEAD: int(head),
         Register.LOGITS: logit_rows,
     }
+
+
+def batch_scalars(rows: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """The registers that a batch program begins with; each row is (sequence, position)."""
+    scalars = {int(Register.ROWS): len(rows)}
+    for number in range(MOST_BATCH_ROWS):
+        value = 0
+        if number < len(rows):
+            sequence, position = rows[number]
+            value = 1 << BATCH_SEQUENCE_BITS | sequence
+            value = value << BATCH_POSITION_BITS | position
+        scalars[BATCH_REGISTER + number] = value
+    return scalars

@@ -152,13 +152,16 @@ class _Checker:
             needed -= min(count, needed)
 
     def _store_groups(self, step: Step, i: StoreKV, clock: Clock) -> None:
+        """Groups come in the order in which they were made; several STORE_KV may share them."""
         needed = step.count * i.slots * i.k_blocks
-        if not needed:
-            return
-        if not self.groups or self.groups[0][:2] != (bool(i.values), needed):
-            raise CompileError(f"{_name(step)} does not find its {needed} groups next.")
-        produced = self.groups.popleft()[2]
-        np.maximum(clock, produced, out=clock)
+        while needed:
+            if not self.groups or self.groups[0][0] != bool(i.values):
+                raise CompileError(f"{_name(step)} does not find its {needed} groups next.")
+            values, count, produced = self.groups.popleft()
+            if count > needed:
+                self.groups.appendleft((values, count - needed, produced))
+            needed -= min(count, needed)
+            np.maximum(clock, produced, out=clock)
 
     def finish(self) -> None:
         left = sorted(token for token, given in self.tokens.items() if given)

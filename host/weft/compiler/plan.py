@@ -25,7 +25,7 @@ ROW_SCALARS = 256
 HIDDEN_SLICES = 4
 """Slices of the hidden channels: the vector unit works on one while the array makes the next."""
 LOGIT_WORDS = 512
-"""Most vector memory words of logits per MATMUL of the head."""
+"""About as many vector memory words hold logits, of one row or in two buffers of all rows."""
 _OF_ATTENTION = ("keys_values", "queries", "attention", "packed")
 _OF_FEED_FORWARD = ("gate_up",)
 """Regions of vector memory that share words: the ones are dead before the others are made."""
@@ -135,6 +135,8 @@ class OnChipPlan:
 
     chunk_rows: int
     heads: Heads
+    group_rows: int
+    """positions that one ATTEND takes at most"""
     logit_rows: int
     """rows whose logits are computed: 1, or chunk_rows"""
     vector: dict[str, Region] = field(default_factory=dict[str, Region])
@@ -166,8 +168,8 @@ def plan_chip(
         raise CompileError(
             f"dim is {graph.config.dim}; preset {config.name} needs a multiple of {config.lanes}."
         )
-    limit = min(config.max_rows // heads.rows, ROW_SCALARS // (heads.rows * heads.n_slots))
-    limit = min(limit, config.accumulator_words // (heads.rows * (1 + heads.slot_words)))
+    limit = min(config.max_rows, ROW_SCALARS // (heads.rows * heads.n_slots))
+    limit = limit if group_rows(heads, config) else 0
     if chunk_rows is not None:
         limit = min(limit, chunk_rows)
     for rows in range(limit, 0, -1):
@@ -184,6 +186,12 @@ def plan_chip(
     )
 
 
+def group_rows(heads: Heads, config: Configuration) -> int:
+    """Positions whose query rows one ATTEND takes."""
+    accumulators = config.accumulator_words // (heads.rows * (1 + heads.slot_words))
+    return min(config.max_rows // heads.rows, accumulators)
+
+
 def _fits(plan: OnChipPlan, config: Configuration) -> bool:
     return all(r.end <= config.vector_memory_words for r in plan.vector.values()) and all(
         r.end <= config.activation_blocks for r in plan.activations.values()
@@ -194,7 +202,8 @@ def _lay_out(
     graph: Graph, config: Configuration, heads: Heads, rows: int, logit_rows: int
 ) -> OnChipPlan:
     model, lanes = graph.config, config.lanes
-    plan = OnChipPlan(rows, heads, logit_rows)
+    at_once = min(rows, group_rows(heads, config))
+    plan = OnChipPlan(rows, heads, at_once, logit_rows)
 
     def words(width: int) -> int:
         return -(-width // lanes)
@@ -211,7 +220,9 @@ def _lay_out(
     vector("gain_a", words(model.dim))
     vector("gain_b", words(model.dim))
     vector("rope", rows * 4 * words(model.head_dim))
-    vector("logits", logit_rows * min(words(model.vocab_size), LOGIT_WORDS))
+    buffers = 1 if logit_rows == 1 else 2 * logit_rows
+    segment = max(LOGIT_WORDS // buffers, 1)
+    vector("logits", buffers * min(words(model.vocab_size), segment))
     if not heads.fill_slots:  # keys, then values; the zeros between the heads stay
         vector("padded", 2 * rows * heads.n_slots * heads.slot_words)
     # Attention's values are dead before the feed-forward ones are made, and the other way round.
@@ -229,7 +240,7 @@ def _lay_out(
     for name, size in (
         ("normed", rows * blocks_of(model.dim)),
         ("queries", heads.n_slots * rows * heads.rows * heads.k_blocks),
-        ("probabilities", 2 * rows * heads.rows),
+        ("probabilities", 2 * at_once * heads.rows),
         ("attended", rows * blocks_of(model.q_dim)),
         ("hidden", rows * blocks_of(model.hidden_dim)),
     ):
@@ -273,7 +284,7 @@ class MemoryPlan:
     layer_kv_bytes: int
     sequence_kv_bytes: int
     regions: dict[str, Region]
-    """program, ids, gains, rope, embedding, weights, top_k, logits, kv"""
+    """program, batch_program, ids, positions, gains, rope, embedding, weights, top_k, logits, kv"""
 
     @property
     def size(self) -> int:
@@ -291,12 +302,13 @@ def plan_memory(
     config: Configuration,
     chip: OnChipPlan,
     *,
+    batch: OnChipPlan | None = None,
     weight_bits: int,
     max_context: int,
     max_sequences: int,
     base: int,
 ) -> MemoryPlan:
-    """Addresses from ``base`` on."""
+    """Addresses from ``base`` on, for a program with the plan ``chip`` and one for batches."""
     model, cols = graph.config, config.array_cols
 
     def part(names: tuple[str, ...]) -> WeightPart:
@@ -325,16 +337,20 @@ def plan_memory(
     row_bytes = 2 * model.dim
     rope_row_bytes = 4 * 4 * model.head_dim
     gain_bytes = 4 * model.dim
-    logit_bytes = 4 * chip.logit_rows * head_part.n_tiles[0] * cols
+    batch_rows = batch.chunk_rows if batch else 0
+    logit_rows = max(chip.logit_rows, batch_rows)
+    program_bytes = config.instruction_words * INSTRUCTION_BYTES
     sizes = {
-        "program": config.instruction_words * INSTRUCTION_BYTES,
-        "ids": 4 * chip.chunk_rows,
+        "program": program_bytes,
+        "batch_program": program_bytes if batch else 0,
+        "ids": 4 * max(chip.chunk_rows, batch_rows),
+        "positions": 4 * batch_rows,
         "gains": (2 * model.n_layers + 1) * gain_bytes,
         "rope": max_context * rope_row_bytes,
         "embedding": model.vocab_size * row_bytes,
         "weights": model.n_layers * layer_weight_bytes + head_part.tiles * tile_bytes,
         "top_k": 8 * config.top_k_entries,
-        "logits": logit_bytes,
+        "logits": 4 * logit_rows * head_part.n_tiles[0] * cols,
         "kv": max_sequences * model.n_layers * layer_kv_bytes,
     }
     regions: dict[str, Region] = {}

@@ -13,7 +13,7 @@ from typing import TypeVar
 from weft.compiler.walk import Step, walk
 from weft.errors import WeftError
 from weft.forecast.costs import Cost, cost_of, sequencer_cycles
-from weft_arch.config import Configuration
+from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import (
     ENGINES,
     INSTRUCTION_BYTES,
@@ -86,8 +86,8 @@ class _Job:
     step: Step
     cost: Cost
     issued: float
-    waits: tuple[int, ...]
-    signals: tuple[int, ...]
+    waits: Counter[int]
+    signals: Counter[int]
     left: float = 0.0
     """cycles (COMPUTE, VECTOR, STORE) or bytes (STREAM, LOAD) still to go"""
 
@@ -124,7 +124,7 @@ class _Machine:
         for job in self._issue(steps):
             self.lanes[job.step.instruction.engine].jobs.append(job)
         self.tokens: Counter[int] = Counter()
-        self.coming: list[tuple[float, int]] = []
+        self.coming: list[tuple[float, Counter[int]]] = []
         self.time = 0.0
         self.level = 0.0
         self.waits: defaultdict[int, float] = defaultdict(float)
@@ -139,12 +139,12 @@ class _Machine:
                 clock += sequencer_cycles(each)
             clock = max(clock + 3, begin + per_instruction * (step.at + 1) + 5)
             i, cost = step.instruction, cost_of(step, self.config)
-            waits = [t for t in (i.wait_a, i.wait_b) if t]
-            signals = [t for t in (i.signal_a, i.signal_b) if t]
+            waits = Counter(t for t in (i.wait_a, i.wait_b) if t)
+            signals = Counter(t for t in (i.signal_a, i.signal_b) if t)
             if isinstance(i, StoreKV):
-                waits.append(_GROUPS)
+                waits[_GROUPS] = step.count * i.slots * i.k_blocks
             if isinstance(i, Vector) and i.to in (VectorDestination.KEYS, VectorDestination.VALUES):
-                signals.append(_GROUPS)
+                signals[_GROUPS] = step.count * i.inner * i.words * self.config.lanes // BLOCK
             self.result.mac_cycles += cost.macs
             self.result.bytes_written += cost.written
             if i.opcode in _KINDS:
@@ -152,7 +152,7 @@ class _Machine:
                 self.result.bytes_by_kind[_KINDS[i.opcode]] += (
                     cost.loaded + cost.streamed + cost.written
                 )
-            yield _Job(step, cost, clock, tuple(waits), tuple(signals))
+            yield _Job(step, cost, clock, waits, signals)
 
     def run(self) -> Forecast:
         end = 0.0
@@ -173,17 +173,17 @@ class _Machine:
 
     def _start_jobs(self) -> None:
         """Give idle engines their next job, if its tokens are there."""
-        arrived = [token for at, token in self.coming if at <= self.time + _TINY]
-        self.tokens.update(arrived)
-        self.coming = [(at, token) for at, token in self.coming if at > self.time + _TINY]
+        for at, signals in self.coming:
+            if at <= self.time + _TINY:
+                self.tokens.update(signals)
+        self.coming = [(at, signals) for at, signals in self.coming if at > self.time + _TINY]
         for engine, lane in self.lanes.items():
             if lane.current or not lane.jobs or lane.jobs[0].issued > self.time + _TINY:
                 continue
             job = lane.jobs[0]
-            needed = Counter(job.waits)
-            if any(self.tokens[token] < count for token, count in needed.items()):
+            if any(self.tokens[token] < count for token, count in job.waits.items()):
                 continue
-            self.tokens.subtract(needed)
+            self.tokens.subtract(job.waits)
             lane.jobs.popleft()
             lane.current = job
             lead = HANDOVER_CYCLES + TOKEN_CYCLES * len(job.waits) if job.waits else 0
@@ -268,7 +268,8 @@ class _Machine:
             job.left -= speeds.get(engine, 1.0) * step
             if job.left <= _TINY:
                 done = self.time + job.cost.tail
-                self.coming += [(done, token) for token in job.signals]
+                if job.signals:
+                    self.coming.append((done, job.signals))
                 self.lanes[engine].current = None
                 self.lanes[engine].ready = self.time
                 end = max(end, done)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a compiled model on a device: token ids in, logits or the likeliest tokens out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
-from weft.compiler.conventions import Register, chunk_scalars
+from weft.compiler.conventions import Register, batch_scalars, chunk_scalars
 from weft.errors import WeftError
 from weft.runtime.program import set_program
 from weft_arch import registers
 from weft_arch.device import Device, DeviceError
 from weft_arch.registers import Control
 
-__all__ = ["Counters", "ModelRunner", "TopK"]
+__all__ = ["BatchRow", "Counters", "ModelRunner", "TopK"]
 
 CYCLES_PER_CHUNK_LIMIT = 2_000_000_000
 """A program that runs longer has hung."""
@@ -50,6 +50,15 @@ class TopK:
     logits: NDArray[np.float32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchRow:
+    """A token to be appended to a sequence at a position."""
+
+    sequence: int
+    position: int
+    token_id: int
+
+
 class ModelRunner:
     """One compiled model on one device.
 
@@ -67,19 +76,19 @@ class ModelRunner:
                 f"the device has {device.memory.size}."
             )
         device.write_memory(compiled.base, compiled.image)
-        set_program(
-            device,
-            memory.regions["program"].base,
-            len(compiled.program),
-            region=(compiled.base, memory.size),
-            write=(memory.read_only_end, memory.size),
-        )
         self._scalars: dict[int, int] = {}
+        self._program = ""
+        """region of the program that the device is set to"""
 
     @property
     def chunk_rows(self) -> int:
         """Most tokens per chunk."""
         return self.compiled.chip.chunk_rows
+
+    @property
+    def batch_rows(self) -> int:
+        """Most sequences that one step continues."""
+        return self.compiled.batch.chip.chunk_rows if self.compiled.batch else 1
 
     def chunks(self, count: int, most: int | None = None) -> list[tuple[int, int]]:
         """How ``count`` tokens are run: (first, end) of chunks of ``most`` tokens, or as many as
@@ -101,6 +110,36 @@ class ModelRunner:
         rows, memory = len(token_ids), self.compiled.memory
         if not 1 <= rows <= self.chunk_rows:
             raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {self.chunk_rows}.")
+        self._check_place(sequence, position, rows)
+        self._write_ids(token_ids)
+        logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
+        scalars = chunk_scalars(
+            rows,
+            position,
+            head=head,
+            logit_rows=logit_rows if store_logits else 0,
+            sequence=sequence * memory.sequence_kv_bytes,
+        )
+        self._run("program", len(self.compiled.program), scalars)
+        self._scalars[Register.POSITION] = position + rows
+
+    def run_batch(self, rows: Sequence[BatchRow]) -> None:
+        """Append one token to each of several sequences and store the logits of all, in the order
+        of ``rows``: the same bits that each would get alone."""
+        batch, regions = self.compiled.batch, self.compiled.memory.regions
+        if batch is None or not 1 <= len(rows) <= self.batch_rows:
+            raise WeftError(f"a batch has {len(rows)} rows; it must have 1 to {self.batch_rows}.")
+        for row in rows:
+            self._check_place(row.sequence, row.position, 1)
+        places = [(row.sequence, row.position) for row in rows]
+        if len({row.sequence for row in rows}) < len(rows):
+            raise WeftError("a batch has two rows of the same sequence; it may have one of each.")
+        self._write_ids([row.token_id for row in rows])
+        positions = np.asarray([row.position for row in rows], "<u4")
+        self.device.write_memory(regions["positions"].base, positions.view(np.uint8))
+        self._run("batch_program", len(batch.program), batch_scalars(places))
+
+    def _check_place(self, sequence: int, position: int, rows: int) -> None:
         if position < 0 or position + rows > self.compiled.max_context:
             raise WeftError(
                 f"positions {position} to {position + rows - 1} are outside the context of "
@@ -111,27 +150,30 @@ class ModelRunner:
                 f"sequence {sequence} is outside the {self.compiled.max_sequences} that the model "
                 "is compiled for."
             )
+
+    def _write_ids(self, token_ids: Sequence[int]) -> None:
         vocab_size = self.compiled.model.vocab_size
         strange = next((t for t in token_ids if not 0 <= t < vocab_size), None)
         if strange is not None:
             raise WeftError(f"token id {strange} is outside the vocabulary of {vocab_size}.")
         ids = np.asarray(token_ids, "<u4")
-        self.device.write_memory(memory.regions["ids"].base, ids.view(np.uint8))
-        logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
-        scalars = chunk_scalars(
-            rows,
-            position,
-            head=head,
-            logit_rows=logit_rows if store_logits else 0,
-            sequence=sequence * memory.sequence_kv_bytes,
-        )
+        self.device.write_memory(self.compiled.memory.regions["ids"].base, ids.view(np.uint8))
+
+    def _run(self, program: str, length: int, scalars: Mapping[int, int]) -> None:
+        """Run a program; after a fault or a hang the device is made ready for the next one."""
+        if program != self._program:
+            memory = self.compiled.memory
+            set_program(
+                self.device,
+                memory.regions[program].base,
+                length,
+                region=(self.compiled.base, memory.size),
+                write=(memory.read_only_end, memory.size),
+            )
+            self._program = program
+            self._scalars.clear()  # each program leaves its own values behind
         for register, value in scalars.items():
             self._set(register, value)
-        self._run()
-        self._scalars[Register.POSITION] = position + rows
-
-    def _run(self) -> None:
-        """Run the program; after a fault or a hang the device is made ready for the next one."""
         try:
             self.device.write_register(registers.offset("CONTROL"), Control.START)
             self.device.wait(CYCLES_PER_CHUNK_LIMIT)

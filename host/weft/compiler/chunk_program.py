@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program that appends adjacent tokens to one sequence: prompts, and steps of one token."""
+
+from collections.abc import Iterable, Iterator
+
+from weft.compiler.attention import RowGroup
+from weft.compiler.conventions import Register, Token
+from weft.compiler.llama_program import LlamaProgram
+from weft_arch.isa import Instruction, Load, LoadFormat, Scalar, ScalarOp
+
+__all__ = ["ChunkProgram"]
+
+
+class ChunkProgram(LlamaProgram):
+    """Rows are the positions POSITION to POSITION + ROWS - 1 of the sequence at SEQUENCE."""
+
+    logit_rows = Register.LOGITS
+
+    def set_rows(self) -> None:
+        """KV, and what one ATTEND per slot needs where that is all."""
+        r, kv = Register, self.memory.regions["kv"].base
+        self.add(Scalar(destination=r.KV, address_reg=r.SEQUENCE, address=kv))
+        if not self.several_groups():
+            self.add(
+                Scalar(destination=r.CONTEXT, address_reg=r.POSITION, count_reg=r.ROWS),
+                self.times_query_rows(r.ROWS),
+            )
+
+    def times_query_rows(self, rows: Register) -> Instruction:
+        """QUERY_ROWS = query rows of a slot for so many positions."""
+        return Scalar(
+            destination=Register.QUERY_ROWS,
+            operation=ScalarOp.MUL,
+            address_reg=rows,
+            address=self.chip.heads.rows,
+        )
+
+    def load_rope(self) -> Iterable[Instruction]:
+        """Adjacent rows of the table."""
+        r, row_words = Register, 4 * self.words(self.model.head_dim)
+        yield Scalar(
+            destination=r.ADDRESS,
+            operation=ScalarOp.MUL,
+            address_reg=r.POSITION,
+            address=self.memory.rope_row_bytes,
+        )
+        yield Load(
+            address=self.memory.regions["rope"].base,
+            address_reg=r.ADDRESS,
+            count_reg=r.ROWS,
+            format=LoadFormat.F32,
+            words=row_words,
+            destination=self.chip.vector["rope"].base,
+            destination_stride=row_words,
+            row_bytes=self.memory.rope_row_bytes,
+        )
+
+    def store_kv(self, values: int) -> None:
+        """All rows at once."""
+        self.add(
+            self.append(
+                values,
+                signal_a=Token.KV_STORED if values else 0,
+                address_reg=Register.KV,
+                aux_a_reg=Register.POSITION,
+                count_reg=Register.ROWS,
+            )
+        )
+
+    def several_groups(self) -> bool:
+        """Whether a chunk may have more query rows per slot than an ATTEND takes."""
+        return self.chip.chunk_rows > self.chip.group_rows
+
+    def groups(self) -> Iterator[RowGroup]:
+        """As many positions at a time as an ATTEND takes; the chunk may lack some."""
+        r = Register
+        if not self.several_groups():
+            yield RowGroup(
+                first=0,
+                rows={"count_reg": r.ROWS},
+                query_rows={"count_reg": r.QUERY_ROWS},
+                position=r.POSITION,
+                kv=r.KV,
+                stored=Token.KV_STORED,
+            )
+            return
+        size = self.chip.group_rows
+        for first in range(0, self.chip.chunk_rows, size):
+            # GROUP_ROWS = min(max(ROWS, first) - first, size); none: the group is left out.
+            self.add(
+                Scalar(
+                    destination=r.GROUP_ROWS,
+                    operation=ScalarOp.MAX,
+                    address_reg=r.ROWS,
+                    address=first,
+                ),
+                Scalar(
+                    destination=r.GROUP_ROWS,
+                    operation=ScalarOp.SUB,
+                    address_reg=r.GROUP_ROWS,
+                    address=first,
+                ),
+                Scalar(
+                    destination=r.GROUP_ROWS,
+                    operation=ScalarOp.MIN,
+                    address_reg=r.GROUP_ROWS,
+                    address=size,
+                ),
+                Scalar(
+                    destination=r.ADDRESS,
+                    operation=ScalarOp.MIN,
+                    address_reg=r.GROUP_ROWS,
+                    address=1,
+                ),
+            )
+            guard = self.open_loop(count_reg=r.ADDRESS)
+            self.add(
+                self.times_query_rows(r.GROUP_ROWS),
+                Scalar(destination=r.GROUP_POSITION, address_reg=r.POSITION, address=first),
+                Scalar(destination=r.CONTEXT, address_reg=r.GROUP_POSITION, count_reg=r.GROUP_ROWS),
+            )
+            yield RowGroup(
+                first=first,
+                rows={"count_reg": r.GROUP_ROWS},
+                query_rows={"count_reg": r.QUERY_ROWS},
+                position=r.GROUP_POSITION,
+                kv=r.KV,
+                stored=0 if first else Token.KV_STORED,
+            )
+            self.close_loop(guard)
+
+    def head_layer(self) -> None:
+        """Only if HEAD says so."""
+        head = self.open_loop(count_reg=Register.HEAD)
+        super().head_layer()
+        self.close_loop(head)
+
+    def finish_rows(self) -> None:
+        """The next chunk follows this one."""
+        r = Register
+        self.add(Scalar(destination=r.POSITION, address_reg=r.POSITION, count_reg=r.ROWS))
