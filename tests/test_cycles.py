@@ -14,7 +14,7 @@ from weft.benchmarks.gemm import product_counters
 from weft.benchmarks.result import measure
 from weft.devices import open_device
 from weft.quantize import WeightFormat
-from weft.runtime import ModelRunner
+from weft.runtime import BatchRow, ModelRunner
 from weft_arch.config import preset
 from weft_sim.toolchain import silent
 
@@ -36,7 +36,7 @@ def test_attention() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "decode", "prefill"), [("w8", 10260, 11534), ("w4", 6081, 10332)]
+    ("weights", "decode", "prefill"), [("w8", 10444, 11725), ("w4", 6241, 10496)]
 )
 def test_a_model(weights: str, decode: int, prefill: int) -> None:
     model = compiled(None, "default", WeightFormat(weights))
@@ -47,3 +47,12 @@ def test_a_model(weights: str, decode: int, prefill: int) -> None:
             measure(device, lambda: runner.run_chunk([1], position=8))["cycles"],
         ]
     assert found == [prefill, decode]
+
+
+@pytest.mark.parametrize(("sequences", "cycles"), [(1, 11260), (8, 15918)])
+def test_a_batch(sequences: int, cycles: int) -> None:
+    model = compiled(None, "default", max_sequences=8)
+    rows = [BatchRow(sequence=k, position=8, token_id=1) for k in range(sequences)]
+    with open_device("rtl", DEFAULT, memory_bytes=model.memory.size) as device:
+        runner = ModelRunner(model, device)
+        assert measure(device, lambda: runner.run_batch(rows))["cycles"] == cycles

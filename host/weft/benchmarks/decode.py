@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler import CompiledModel, compile_model
-from weft.compiler.conventions import chunk_scalars
+from weft.compiler.conventions import batch_scalars, chunk_scalars
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
 from weft.llm import LLM
 from weft.model import ModelConfig
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
-from weft.runtime import ModelRunner
+from weft.runtime import BatchRow, ModelRunner
 from weft_arch.config import Configuration
 
-__all__ = ["cycles_260k", "decode_random", "decode_shipped"]
+__all__ = ["batch_ratio", "cycles_260k", "decode_random", "decode_shipped"]
 
 PROMPT = "Once upon a time"
 STEPS = 4
@@ -54,6 +54,33 @@ def decode_random(
         runner = ModelRunner(compiled, device)
         counters = measure(device, lambda: runner.run_chunk([1], position=last))
     return _bandwidth(name, target, config, counters, _forecast(compiled, [(last, last + 1)]))
+
+
+def batch_ratio(
+    name: str, shape: ModelConfig, sequences: int, position: int, target: str, progress: Progress
+) -> Result:
+    """Cycles of a step of several sequences at a position / those of a step of one, with random
+    weights, from start command to interrupt."""
+    config = find_preset("default")
+    compiled = compile_model(random_checkpoint(shape), config, WeightFormat.W8, max_sequences=8)
+    places = [(sequence, position) for sequence in range(sequences)]
+    rows = [BatchRow(sequence=s, position=p, token_id=1) for s, p in places]
+    size = compiled.memory.size
+    with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
+        runner = ModelRunner(compiled, device)
+        one = measure(device, lambda: runner.run_chunk([1], position=position))
+        several = measure(device, lambda: runner.run_batch(rows))
+    assert compiled.batch is not None
+    return Result(
+        name=name,
+        preset=config.name,
+        value=several["cycles"] / one["cycles"],
+        unit="ratio",
+        target=target,
+        cycles=several["cycles"],
+        forecast=forecast(compiled.batch.program, config, batch_scalars(places)).cycles,
+        counters=several,
+    )
 
 
 def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Progress) -> Result:

@@ -37,6 +37,12 @@ BENCHMARKS: dict[str, Benchmark] = {
         )
         for name, weights in (("decode_15m_w8", "w8"), ("decode_15m_w4", "w4"))
     },
+    "decode_batch8": Benchmark(
+        doc="a step of 8 sequences of the stories15M shape at position 31: cycles of one of 1",
+        run=partial(
+            decode.batch_ratio, "decode_batch8", KNOWN_SHAPES["stories15m"], 8, 31, "at most 1.10"
+        ),
+    ),
     "gemm_256_chip": Benchmark(
         doc="256 x 256 x 256 matrix product on the chip, weights streamed: useful MAC cycles",
         run=partial(gemm_on_chip.gemm_on_chip, "gemm_256_chip"),

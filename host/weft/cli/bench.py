@@ -52,13 +52,17 @@ def bench(
             output.print(path, soft_wrap=True)
 
 
+_VALUES = {"fraction": "{:.2%}", "ratio": "{:.3f}"}
+"""How a value of a unit is shown."""
+
+
 def _table(results: list[Result]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     numbers = ("value", "cycles", "forecast")
     for column in ("benchmark", "preset", "value", "unit", "target", "cycles", "forecast"):
         table.add_column(column, justify="right" if column in numbers else "left")
     for r in results:
-        value = f"{100 * r.value:.2f} %" if r.unit == "fraction" else f"{r.value:,.0f}"
+        value = _VALUES.get(r.unit, "{:,.0f}").format(r.value)
         forecast = "" if r.forecast is None else f"{100 * (r.forecast / r.cycles - 1):+.2f} %"
         table.add_row(r.name, r.preset, value, r.unit, r.target, f"{r.cycles:,}", forecast)
     return table

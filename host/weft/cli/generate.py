@@ -21,6 +21,8 @@ from weft.sampling_params import SamplingParams
 __all__ = ["generate"]
 
 _NOTHING = "-"
+_AT_ONCE = 8
+"""Prompts that are completed at once, at most."""
 
 
 def generate(
@@ -67,6 +69,7 @@ def generate(
             weights=weights,
             tokenizer=tokenizer,
             max_model_len=max_model_len,
+            max_num_seqs=min(len(prompts), _AT_ONCE),
             device_options={"progress": report, **waves},
         )
     with llm:

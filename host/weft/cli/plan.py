@@ -33,6 +33,9 @@ def plan(
         int | None, typer.Option("--context", help="Positions that a decode step sees.")
     ] = None,
     prompt: Annotated[int, typer.Option("--prompt", help="Tokens of the prompt.")] = 16,
+    batch: Annotated[
+        int, typer.Option("--batch", help="Sequences that a decode step continues at once.")
+    ] = 1,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change the preset: a parameter, =, its value.", metavar="P=V"),
@@ -49,7 +52,7 @@ def plan(
     if fits:
         output.print(_fits(config, form))
         return
-    found = forecast_model(_shape(model), config, form, context=context, prompt=prompt)
+    found = forecast_model(_shape(model), config, form, context=context, prompt=prompt, batch=batch)
     if as_json:
         typer.echo(json.dumps(_as_json(found, form)))
         return
@@ -102,6 +105,9 @@ def _as_json(found: ModelForecast, form: WeightFormat) -> dict[str, object]:
         "decode": phase(found.decode),
         "time_to_first_token": found.time_to_first_token,
         "tokens_per_second": found.tokens_per_second,
+        "batch": found.batch,
+        "batched": phase(found.batched),
+        "batch_tokens_per_second": found.batch_tokens_per_second,
     }
 
 
@@ -112,12 +118,16 @@ def _phases(found: ModelForecast) -> Table:
         table.add_column(column, justify="right")
     table.add_column(f"at {found.config.clock_hz / 1e6:.0f} MHz", justify="right")
     table.add_column("short of")
-    speed = found.config.memory_bytes_per_cycle
-    for name, of, result in (
+    capacity = found.config.memory_bytes_per_cycle
+    phases = [
         (f"prefill of {found.prompt}", found.prefill, f"{found.time_to_first_token:.3g} s"),
         (f"decode at {found.context}", found.decode, f"{found.tokens_per_second:,.3g} tokens/s"),
-    ):
-        moved = (of.bytes_read + of.bytes_written) / (of.cycles * speed)
+    ]
+    if found.batch > 1:
+        speed = f"{found.batch_tokens_per_second:,.3g} tokens/s"
+        phases.append((f"{found.batch} at once", found.batched, speed))
+    for name, of, result in phases:
+        moved = (of.bytes_read + of.bytes_written) / (of.cycles * capacity)
         table.add_row(
             name,
             f"{of.cycles:,}",

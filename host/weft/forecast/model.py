@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from weft.compiler.compiled import Layout, lay_out
-from weft.compiler.conventions import Token, chunk_scalars
+from weft.compiler.conventions import Token, batch_scalars, chunk_scalars
 from weft.errors import WeftError
 from weft.forecast.simulate import STARTS, WEIGHTS, Forecast, forecast
 from weft.model import ModelConfig
@@ -32,6 +32,10 @@ class ModelForecast:
     """of all tokens of the prompt"""
     decode: Forecast
     """of a step that sees ``context`` positions"""
+    batch: int
+    """sequences that a step of ``batched`` continues"""
+    batched: Forecast
+    """of a step of them, each of which sees ``context`` positions"""
 
     @property
     def time_to_first_token(self) -> float:
@@ -42,6 +46,11 @@ class ModelForecast:
     def tokens_per_second(self) -> float:
         """Of decode at ``context``."""
         return self.config.clock_hz / self.decode.cycles
+
+    @property
+    def batch_tokens_per_second(self) -> float:
+        """Of all sequences of a batch together."""
+        return self.batch * self.config.clock_hz / self.batched.cycles
 
     def bottleneck(self, of: Forecast) -> str:
         """What a phase is short of."""
@@ -70,16 +79,22 @@ def forecast_model(
     *,
     context: int | None = None,
     prompt: int = 16,
+    batch: int = 1,
 ) -> ModelForecast:
     """Forecast a prompt of ``prompt`` tokens and a decode step that sees ``context`` positions (by
-    default those of the prompt and one more)."""
+    default those of the prompt and one more), of one sequence and of ``batch`` at once."""
     seen = prompt + 1 if context is None else context
     most = model.max_context
     if not 1 <= prompt <= most:
         raise WeftError(f"the prompt has {prompt} tokens; this model takes 1 to {most}.")
     if not 1 <= seen <= most:
         raise WeftError(f"the context is {seen} positions; this model takes 1 to {most}.")
-    layout = lay_out(model, config, weights, max_context=max(seen, prompt))
+    layout = lay_out(
+        model, config, weights, max_context=max(seen, prompt), max_sequences=max(batch, 1)
+    )
+    rows = layout.batch.chip.chunk_rows if layout.batch else 1
+    if not 1 <= batch <= rows:
+        raise WeftError(f"a batch of {batch} sequences; a step of this model takes 1 to {rows}.")
 
     def run(rows: int, position: int, *, head: bool) -> Forecast:
         return forecast(layout.program, config, chunk_scalars(rows, position, head=head))
@@ -92,6 +107,10 @@ def forecast_model(
     for k in range(followed):
         place = k if followed == chunks else round(k * (chunks - 1) / (followed - 1))
         prefill = prefill.plus(run(size, place * size, head=False), chunks / followed)
+    decode = batched = run(1, seen - 1, head=True)
+    if layout.batch and batch > 1:
+        scalars = batch_scalars([(sequence, seen - 1) for sequence in range(batch)])
+        batched = forecast(layout.batch.program, config, scalars)
     return ModelForecast(
         model=model,
         config=config,
@@ -99,5 +118,7 @@ def forecast_model(
         context=seen,
         prompt=prompt,
         prefill=prefill,
-        decode=run(1, seen - 1, head=True),
+        decode=decode,
+        batch=batch,
+        batched=batched,
     )
