@@ -55,9 +55,7 @@ class LinkDispatcher(wiring.Component):
     i_irq: Signal
     o_reset: Signal
 
-    def __init__(
-        self, identity: Identity, *, memory: LinkMemory, registers: LinkRegisters
-    ) -> None:
+    def __init__(self, identity: Identity, *, memory: LinkMemory, registers: LinkRegisters) -> None:
         self._identity = identity
         self._memory, self._registers = memory, registers
         super().__init__(
@@ -190,9 +188,8 @@ class LinkDispatcher(wiring.Component):
                         m.d.comb += registers.i_start.eq(1)
                         m.next = "REGISTER"
 
-            with m.State("REGISTER"):
-                with m.If(registers.o_done):
-                    finish(Mux(registers.i_write, 0, registers.o_value), registers.o_error)
+            with m.State("REGISTER"), m.If(registers.o_done):
+                finish(Mux(registers.i_write, 0, registers.o_value), registers.o_error)
 
             with m.State("CHECK"):
                 m.d.comb += [memory.o.ready.eq(1), crc.valid.eq(memory.o.valid)]
