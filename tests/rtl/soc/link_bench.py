@@ -16,7 +16,8 @@ from weft_sim.axi_memory import AxiMemory
 from weft_sim.bench import Bench, Stalls, StreamDriver, StreamMonitor
 
 MEMORY_BYTES = 1 << 16
-CLOCK_HZ = 50_000_000
+CLOCK_HZ = 40_000
+"""A slow clock, so that what the host waits for is few cycles."""
 PROGRAM_CYCLES = 700
 _LINE_STALL = 0.6
 """A line is slower than memory; at a byte per cycle the receive buffer would run over."""
