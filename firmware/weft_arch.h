@@ -160,6 +160,37 @@ enum weft_engine_state {
     WEFT_ENGINE_STATE_BUSY = 2, /* an instruction is in work */
 };
 
+enum weft_link_opcode {
+    /* begin the session named by address; the payload of the answer is the board's identity */
+    WEFT_LINK_OPCODE_HELLO = 1,
+    /* value bytes from address, any alignment, at most 1024: the payload of the answer */
+    WEFT_LINK_OPCODE_READ_MEMORY = 2,
+    /* write the value bytes of payload at address, any alignment, at most 1024; answered when the
+     * memory has acknowledged them */
+    WEFT_LINK_OPCODE_WRITE_MEMORY = 3,
+    WEFT_LINK_OPCODE_READ_REGISTER = 4, /* the answer's value is the register at address */
+    /* write value to the register at address; answered when it has been written */
+    WEFT_LINK_OPCODE_WRITE_REGISTER = 5,
+    /* wait until the interrupt is high, for at most value clock cycles, and no longer than until
+     * another request has arrived; the answer's value is 1 if the interrupt is high, else 0 */
+    WEFT_LINK_OPCODE_WAIT_INTERRUPT = 6,
+    /* the answer's value is the CRC-32 of the value bytes from address */
+    WEFT_LINK_OPCODE_CHECK_MEMORY = 7,
+    WEFT_LINK_OPCODE_RESET = 8, /* hold the accelerator's reset input; memory and session stay */
+};
+
+enum weft_link_status {
+    WEFT_LINK_STATUS_OKAY = 0, /* done */
+    /* not done: another sequence number is expected, the value of the answer */
+    WEFT_LINK_STATUS_OUT_OF_ORDER = 1,
+    /* not done: there was no HELLO since the board was switched on */
+    WEFT_LINK_STATUS_NO_SESSION = 2,
+    /* not done: the opcode is unknown, or more than 1024 bytes were asked for */
+    WEFT_LINK_STATUS_BAD_REQUEST = 3,
+    /* the memory or register bus answered with an error; what was read is not to be used */
+    WEFT_LINK_STATUS_BUS_ERROR = 4,
+};
+
 /* Fields of every instruction: first bit and width */
 #define WEFT_FIELD_OPCODE_OFFSET 0 /* instruction code */
 #define WEFT_FIELD_OPCODE_WIDTH 6
@@ -459,6 +490,38 @@ enum weft_engine_state {
 #define WEFT_REG_STORE_BUSY_HIGH 0x174
 #define WEFT_REG_READ_IDLE_LOW 0x178 /* cycles of a run in which no read was outstanding */
 #define WEFT_REG_READ_IDLE_HIGH 0x17c /* cycles of a run in which no read was outstanding */
+
+/* The link between host and board: sizes and byte offsets */
+#define WEFT_LINK_VERSION 1 /* Version of the link's protocol */
+/* Most requests that may be unanswered, and answers that the board remembers */
+#define WEFT_LINK_WINDOW 16
+#define WEFT_LINK_PAYLOAD_BYTES 1024 /* Most bytes of memory in one request or answer */
+#define WEFT_LINK_REQUEST_BYTES 12 /* Bytes of a request without payload and CRC */
+#define WEFT_LINK_ANSWER_BYTES 8 /* Bytes of an answer without payload and CRC */
+#define WEFT_LINK_REQUEST_SEQUENCE_OFFSET 0 /* number of the request, modulo 256 */
+#define WEFT_LINK_REQUEST_TAG_OFFSET 1 /* the attempt, returned in the answer */
+#define WEFT_LINK_REQUEST_OPCODE_OFFSET 2 /* what is asked for */
+#define WEFT_LINK_REQUEST_RESERVED_OFFSET 3 /* zero */
+/* byte address in memory, offset of a register, or name of the session */
+#define WEFT_LINK_REQUEST_ADDRESS_OFFSET 4
+#define WEFT_LINK_REQUEST_VALUE_OFFSET 8 /* bytes, register value or cycles */
+#define WEFT_LINK_ANSWER_HEAD_SEQUENCE_OFFSET 0 /* number of the request that is answered */
+#define WEFT_LINK_ANSWER_HEAD_TAG_OFFSET 1 /* its tag */
+#define WEFT_LINK_ANSWER_HEAD_OPCODE_OFFSET 2 /* its opcode */
+/* register value, CRC-32, level of the interrupt, expected number, or 0 */
+#define WEFT_LINK_ANSWER_TAIL_VALUE_OFFSET 0
+#define WEFT_LINK_ANSWER_TAIL_STATUS_OFFSET 4 /* how it went */
+#define WEFT_LINK_IDENTITY_VERSION_OFFSET 0 /* version of the link's protocol */
+/* most bytes of memory in one request or answer */
+#define WEFT_LINK_IDENTITY_PAYLOAD_BYTES_OFFSET 2
+/* size of the receive buffer: requests with payload and CRC */
+#define WEFT_LINK_IDENTITY_BUFFER_BYTES_OFFSET 4
+#define WEFT_LINK_IDENTITY_WINDOW_OFFSET 6 /* answers that are remembered */
+#define WEFT_LINK_IDENTITY_FINGERPRINT_OFFSET 8 /* fingerprint of the accelerator's configuration */
+#define WEFT_LINK_IDENTITY_MEMORY_BASE_OFFSET 16 /* address of the first byte of memory */
+#define WEFT_LINK_IDENTITY_MEMORY_BYTES_OFFSET 20 /* bytes of memory */
+#define WEFT_LINK_IDENTITY_CLOCK_HZ_OFFSET 24 /* the clock whose cycles WAIT_INTERRUPT counts */
+#define WEFT_LINK_IDENTITY_SESSION_OFFSET 28 /* name of the session, from HELLO */
 
 /* Number formats */
 #define WEFT_BLOCK 32 /* values per block */

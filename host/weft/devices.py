@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds devices by name: whatever the entry point group ``weft.devices`` offers."""
+"""Finds devices by name: whatever the entry point group ``weft.devices`` offers.
 
+A name may carry an address behind a colon, ``tcp:localhost:7117``; the device gets it as the option
+``address``.
+"""
+
+import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -37,9 +42,14 @@ def open_device(
     """Make a device with at least ``memory_bytes`` of memory (whole pages); a `WeftError` when
     there is none of that name or it cannot be built."""
     found = _found()
-    if name not in found:
+    kind, colon, address = name.partition(":")
+    if kind not in found:
         raise WeftError(f"device {shown(name)} is unknown; there are {', '.join(sorted(found))}.")
-    make: Callable[..., Device] = found[name].load()
+    make: Callable[..., Device] = found[kind].load()
+    if colon:
+        if "address" not in inspect.signature(make).parameters:
+            raise WeftError(f"device {kind} takes no address, but {shown(name)} has one.")
+        options["address"] = address
     try:
         pages = -(-memory_bytes // PAGE_BYTES)
         return make(config, memory_bytes=pages * PAGE_BYTES, memory_base=memory_base, **options)

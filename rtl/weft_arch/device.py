@@ -72,14 +72,13 @@ class Device(Protocol):
     Members:
         name: the name in the entry point group, for example ``"rtl"``.
         config: the configuration it implements.
-        memory: all of its DRAM as bytes, without a copy, to read from. Write with `write_memory`,
-            so that a device that keeps decoded copies notices.
-        memory_base: the address of the first byte of `memory`.
+        memory_bytes: size of its DRAM.
+        memory_base: the address of the first byte of it.
     """
 
     name: str
     config: Configuration
-    memory: NDArray[np.uint8]
+    memory_bytes: int
     memory_base: int
 
     def read_memory(self, address: int, size: int, /) -> NDArray[np.uint8]:

@@ -46,6 +46,7 @@ class RtlDevice:
         library: a compiled model to use instead of the configuration's, for tests.
 
     Members, beside those of `Device`:
+        memory: all of the DRAM as bytes, without a copy, to read from and write to.
         cycles: simulated cycles since the device was created.
         statistics: bytes and beats counted by the harness, to check the hardware's counters.
     """
@@ -74,6 +75,7 @@ class RtlDevice:
             raise ValueError("The memory does not lie within the 32-bit address space.")
         self.config = config
         self.memory_base = memory_base
+        self.memory_bytes = memory_bytes
         self.memory: NDArray[np.uint8] = np.zeros(memory_bytes, np.uint8)
         if library is None:
             library = compile_rtl(

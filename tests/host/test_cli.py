@@ -107,7 +107,10 @@ def test_text_and_json_say_the_same(generate: Weft) -> None:
         (["--temperature", "nan"], "temperature is nan, but must be a number."),
         (["--weights", "w3"], "weights are 'w3', but must be w8 or w4."),
         (["--preset", "big"], "unknown preset 'big'; there are tiny, default, wide."),
-        (["-d", "fpga"], "device 'fpga' is unknown; there are reference, rtl."),
+        (
+            ["-d", "fpga"],
+            "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",
+        ),
         (["--wave", "x.fst"], "--wave needs the device rtl; 'reference' has no signals."),
         (
             ["--max-model-len", "65"],

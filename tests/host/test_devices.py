@@ -16,11 +16,11 @@ def test_the_installed_devices_are_found():
 def test_a_device_is_opened_by_name():
     with open_device("reference", preset("tiny"), memory_bytes=4096, memory_base=64) as device:
         assert isinstance(device, Device)
-        assert (device.name, device.memory.size, device.memory_base) == ("reference", 4096, 64)
+        assert (device.name, device.memory_bytes, device.memory_base) == ("reference", 4096, 64)
 
 
 def test_an_unknown_device_is_refused_with_the_names_there_are():
-    sentence = r"^device 'fpga' is unknown; there are reference, rtl\.$"
+    sentence = r"^device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp\.$"
     with pytest.raises(WeftError, match=sentence):
         open_device("fpga", preset("tiny"), memory_bytes=64)
 

@@ -12,7 +12,12 @@ ModelName = Annotated[
     typer.Option("--model", "-m", help="Shipped model, model folder or llama2.c .bin file."),
 ]
 DeviceName = Annotated[
-    str, typer.Option("--device", "-d", help="rtl (cycle accurate) or reference (NumPy).")
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        help="rtl (cycle accurate), reference (NumPy), serial:PATH or tcp:HOST:PORT (boards).",
+    ),
 ]
 PresetName = Annotated[str, typer.Option("--preset", help="Accelerator configuration.")]
 Weights = Annotated[str, typer.Option("--weights", help="w8 or w4.")]

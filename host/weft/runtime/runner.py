@@ -70,10 +70,10 @@ class ModelRunner:
         self.compiled = compiled
         self.device = device
         memory = compiled.memory
-        if memory.size > device.memory_base + device.memory.size:
+        if memory.size > device.memory_base + device.memory_bytes:
             raise WeftError(
                 f"the model needs {memory.size - device.memory_base} bytes of memory; "
-                f"the device has {device.memory.size}."
+                f"the device has {device.memory_bytes}."
             )
         device.write_memory(compiled.base, compiled.image)
         self._scalars: dict[int, int] = {}

@@ -6,7 +6,7 @@ import struct
 import textwrap
 from enum import IntEnum, IntFlag
 
-from weft_arch import blocks, encoding, functions, isa, registers
+from weft_arch import blocks, encoding, functions, isa, link, registers
 from weft_arch.config import BLOCK, PRESETS, Configuration
 from weft_arch.generators.sources import constant_docs, member_docs, snake_case
 from weft_arch.isa import COMMON_FIELDS, INSTRUCTIONS, FieldSpec
@@ -35,6 +35,8 @@ _KINDS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     registers.Interrupt,
     registers.Fault,
     registers.EngineState,
+    link.LinkOpcode,
+    link.LinkStatus,
 )
 _HEAD = """\
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -80,7 +82,7 @@ def render() -> str:
         specs = isa.field_specs(cls)
         if specs:
             parts.append(_fields(f"Fields of {opcode.name}", opcode.name, specs))
-    parts += [_image(), _registers(), _formats()]
+    parts += [_image(), _registers(), _link(), _formats()]
     parts += [_preset(config) for config in PRESETS.values()]
     return "\n".join([*parts, _HELPERS])
 
@@ -164,6 +166,23 @@ def _registers() -> str:
             offset = registers.offset(f"{name}_{half}")
             lines.append(_define(f"REG_{name}_{half}", f"{offset:#05x}", doc))
     return _block("Registers: byte offsets", lines)
+
+
+def _link() -> str:
+    docs = constant_docs(link.__name__)
+    names = ("VERSION", "WINDOW", "PAYLOAD_BYTES", "REQUEST_BYTES", "ANSWER_BYTES")
+    lines = [_define(f"LINK_{name}", getattr(link, name), docs.get(name, "")) for name in names]
+    for prefix, fields in (
+        ("REQUEST", link.REQUEST_HEADER),
+        ("ANSWER_HEAD", link.ANSWER_HEAD),
+        ("ANSWER_TAIL", link.ANSWER_TAIL),
+        ("IDENTITY", link.IDENTITY_FIELDS),
+    ):
+        at = 0
+        for name, code, doc in fields:
+            lines.append(_define(f"LINK_{prefix}_{name.upper()}_OFFSET", at, doc))
+            at += struct.calcsize("<" + code)
+    return _block("The link between host and board: sizes and byte offsets", lines)
 
 
 def _formats() -> str:

@@ -36,8 +36,8 @@ class ReferenceDevice:
     """A weft machine in NumPy.
 
     Cycle counters read 0; BYTES_READ, BYTES_WRITTEN and MAC_CYCLES count as the RTL's do (bytes of
-    the instruction fetch left out). ``memory`` is read-only: write through `write_memory`, so that
-    decoded weights are never stale.
+    the instruction fetch left out). ``memory``, all of the DRAM without a copy, is read-only: write
+    through `write_memory`, so that decoded weights are never stale.
     """
 
     name = "reference"
@@ -53,6 +53,7 @@ class ReferenceDevice:
         del progress  # nothing to build
         self.config = config
         self.memory_base = memory_base
+        self.memory_bytes = memory_bytes
         self._data = np.zeros(memory_bytes, np.uint8)
         self.memory: NDArray[np.uint8] = self._data.view()
         self.memory.flags.writeable = False
