@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What surrounds the accelerator on a board."""
