@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -37,6 +38,10 @@ TOP = "sdram_alone"
 class Alone(wiring.Component):
     """The controller; its AXI side is a shift register in and a parity out, to need few pins."""
 
+    clk_sdram: Signal
+    i: Signal
+    o: Signal
+
     def __init__(self, timing: SdramTiming) -> None:
         self._timing = timing
         pads = sdram_pads_signature(timing.part).members.items()
@@ -45,13 +50,14 @@ class Alone(wiring.Component):
                 "clk_sdram": In(1),
                 "i": In(1),
                 "o": Out(1),
-                **{name: member for name, member in pads},
+                **dict(pads),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
+        """Wires."""
         m = Module()
-        domain = ClockDomain("sdram", reset_less=True)
+        domain: Any = ClockDomain("sdram", reset_less=True)
         m.domains += domain
         m.d.comb += domain.clk.eq(self.clk_sdram)
         config = preset("default")

@@ -73,7 +73,9 @@ class SdramController(wiring.Component):
     """The SDRAM as an AXI4 memory from address 0.
 
     AXI runs in the domain ``sync``, the SDRAM in ``sdram``, which may be faster, slower or
-    unrelated; queues lie between. The SDRAM's domain needs a clock only: its reset is derived.
+    unrelated, as long as ``sync`` has more cycles than the SDRAM moves beats (a ``burst_words``-th
+    of its cycles); queues lie between. The SDRAM's domain needs a clock only, which runs while the
+    reset of ``sync`` is up.
     Rules of the bus: see `ReadSide` and `WriteSide`; responses come in order, IDs are given back.
 
     Members
@@ -144,8 +146,10 @@ class SdramController(wiring.Component):
         back = {"w_domain": "sdram_logic", "r_domain": "sync"}
         segments = fifo.AsyncFIFO(width=segment(timing).size, depth=4, **there)
         written = fifo.AsyncFIFO(width=masked_beat(timing).size, depth=16, **there)
-        read = fifo.AsyncFIFOBuffered(width=8 * timing.beat_bytes, depth=_READ_QUEUE_BEATS, **back)
-        m.submodules.segments, m.submodules.written, m.submodules.read = segments, written, read
+        arrived = fifo.AsyncFIFO(width=8 * timing.beat_bytes, depth=16, **back)
+        read = fifo.SyncFIFOBuffered(width=8 * timing.beat_bytes, depth=_READ_QUEUE_BEATS)
+        m.submodules.segments, m.submodules.written = segments, written
+        m.submodules.arrived, m.submodules.read = arrived, read
         for queue, source, sink in (
             (segments, arbiter.o, core.i),
             (written, writes.o_beats, core.i_beats),
@@ -159,8 +163,12 @@ class SdramController(wiring.Component):
                 queue.r_en.eq(sink.ready),
             ]
         m.d.comb += [
-            read.w_data.eq(core.o_beat),
-            read.w_en.eq(core.o_beat_valid),
+            arrived.w_data.eq(core.o_beat),
+            arrived.w_en.eq(core.o_beat_valid),
+            # What was asked for has a place, so this never waits.
+            arrived.r_en.eq(1),
+            read.w_data.eq(arrived.r_data),
+            read.w_en.eq(arrived.r_rdy),
             reads.i.payload.eq(read.r_data),
             reads.i.valid.eq(read.r_rdy),
             read.r_en.eq(reads.i.ready),

@@ -109,7 +109,7 @@ class ReadSide(wiring.Component):
         index = Signal(8)
         m.d.comb += [
             axi.rvalid.eq(answers.r_rdy & (answer.error | self.i.valid)),
-            axi.rdata.eq(self.i.payload),
+            axi.rdata.eq(Mux(answer.error, 0, self.i.payload)),
             axi.rid.eq(answer.id),
             axi.rresp.eq(Mux(answer.error, RESPONSE_SLVERR, 0)),
             axi.rlast.eq(index == answer.length),

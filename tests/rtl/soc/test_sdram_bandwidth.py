@@ -6,12 +6,16 @@ The figures are those of the decision record on the SDRAM. The AXI clock has 100
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.rtl.soc.sdram_harness import TIMING, Manager, begin, system_verilog
 from weft_sim.bench import Bench, bench_test, run_cocotb
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sdram_harness import TIMING, Manager, begin, system_verilog
 
 BEAT = 8
 BURST = 32

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.rtl.soc.sdram_harness import TIMING, begin, system_verilog
 from weft_sim.bench import Bench, bench_test, run_cocotb
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sdram_harness import TIMING, begin, system_verilog
 
 BEAT = 8
 PAGE = 1024
