@@ -266,8 +266,8 @@ ULX3S = SdramPart(
     write_recovery_ns=15.0,
     refreshes=8192,
 )
-"""32 MB. Boards carry different parts: every time is the longest of the IS42S16160G-7, the
-AS4C16M16SA-7 and the W9825G6KH-6. Half of an AS4C32M16 is used."""
+"""32 MB. Boards carry different parts; the times are meant to suit those of speed grade -7 (tRCD,
+tRP, tRAS and tRC as for the AS4C16M16SA-7). Not yet checked against each data sheet."""
 
 COLORLIGHT_I9 = SdramPart(
     name="Colorlight i9 SDRAM",
@@ -286,4 +286,5 @@ COLORLIGHT_I9 = SdramPart(
     write_recovery_ns=14.0,
     refreshes=4096,
 )
-"""8 MB. Every time is the longest of the EM638325-7 and the M12L64322A-7."""
+"""8 MB. Meant for the EM638325 and M12L64322A, grade -7; not yet checked against their data
+sheets."""
