@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands around the accelerator on a board: the link to the host."""
+"""What surrounds the accelerator on a board: the link to the host, the SDRAM controller."""
