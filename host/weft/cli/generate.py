@@ -16,6 +16,7 @@ from weft.errors import WeftError, shown
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, StreamedToken
+from weft.quantize import WeightFormat
 from weft.sampling_params import SamplingParams
 
 __all__ = ["generate"]
@@ -70,6 +71,9 @@ def generate(
             device_options={"progress": report, **waves},
         )
     with llm:
+        repacked = llm.loaded.repacked.sentence(WeightFormat.named(weights))
+        if repacked is not None:
+            errors.print(f"{llm.loaded.name}: {repacked}", style="dim", markup=False)
         if as_json:
             for finished in llm.generate(prompts, params):
                 typer.echo(json.dumps(finished.to_json()))
