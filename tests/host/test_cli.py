@@ -106,7 +106,7 @@ def test_generate_from_a_gguf_file_tells_what_was_repacked(
     assert re.fullmatch(
         r"tiny: 15 of 15 matrices \(F16\) were repacked to w8: relative RMS error 0\.\d+ % over "
         r"them, at most 0\.\d+ % \([\w.]+, F16\)\.",
-        " ".join(result.err.split()),
+        result.err.strip(),
     )
     original = weft("generate", "-m", model, *run)
     assert json.loads(result.out)["prompt"] == json.loads(original.out)["prompt"]

@@ -321,6 +321,15 @@ def test_any_change_is_read_or_refused(
     check_any_change(mutable, tmp_path / "m.gguf", refusal, 300)
 
 
+def test_any_change_of_a_sentencepiece_file_is_read_or_refused(
+    stories260k: Path, tmp_path: Path, refusal: Callable[..., str]
+):
+    original = load_model(stories260k / "stories260K.bin")
+    path = write_gguf(tmp_path / "s.gguf", original, lambda name, array: Type.F16)
+    start = min(entry.offset_bytes for entry in GGUFFile(path).tensors.values())
+    check_any_change((path.read_bytes(), start), tmp_path / "m.gguf", refusal, 300)
+
+
 @pytest.mark.slow
 def test_twenty_thousand_changes_are_read_or_refused(
     mutable: tuple[bytes, int], tmp_path: Path, refusal: Callable[..., str]

@@ -73,6 +73,20 @@ def test_a_q8_0_file_is_the_model_that_weft_quantises(stories: LoadedModel, tmp_
     assert tokens(path) == tokens("weft-stories")
 
 
+def test_a_tied_table_in_q8_0_is_the_head_unchanged(stories: LoadedModel, tmp_path: Path):
+    path = write_gguf(tmp_path / "m.gguf", stories, all_of(Type.Q8_0))
+    with LLM(path, device="reference", max_model_len=64) as llm:
+        (output,) = llm.generate(PROMPTS[0], GREEDY)
+        sentence = llm.loaded.repacked.sentence(WeightFormat.W8)
+        head = as_quantized(llm.loaded.checkpoint.lm_head, WeightFormat.W8)
+    assert len(output.token_ids) == 24
+    assert sentence == "all 29 matrices are in w8 exactly as the file has them."
+    table = gguf_tensors(stories.checkpoint)["token_embd.weight"]
+    raw = gguf.quants.quantize(table, Type.Q8_0).reshape(768, 4, 34)
+    np.testing.assert_array_equal(head.codes.view(np.uint8), raw[:, :, 2:])
+    np.testing.assert_array_equal(head.scales[..., np.newaxis].view(np.uint8), raw[:, :, :2])
+
+
 def test_a_q4_0_file_is_the_model_that_weft_quantises(stories: LoadedModel, tmp_path: Path):
     """In blocks that weft made: the package's quantiser rounds a few codes the other way."""
     written: dict[str, tuple[np.ndarray, Type]] = {}

@@ -15,7 +15,12 @@ from tests.host.gguf_files import write_gguf
 from weft import LLM, SamplingParams
 from weft.errors import TokenizerError
 from weft.model import LoadedModel, load_model
-from weft.tokenizer import HuggingFaceTokenizer, SentencePieceTokenizer, Tokenizer
+from weft.tokenizer import (
+    HuggingFaceTokenizer,
+    SentencePieceTokenizer,
+    StreamingDetokenizer,
+    Tokenizer,
+)
 from weft.tokenizer.sentencepiece import TokenKind
 
 TEXTS = st.text(st.sampled_from("abdehnt T.éü🦊\n'1") | st.characters(codec="utf-8"), max_size=30)
@@ -130,6 +135,15 @@ def test_special_tokens_are_found_in_the_text():
 def test_every_text_comes_back(text: str):
     tokenizer = spm()
     assert tokenizer.decode(tokenizer.encode(text)) == text.replace("▁", " ")
+
+
+@given(text=TEXTS)
+def test_a_stream_of_tokens_is_the_text(text: str):
+    tokenizer = spm()
+    bos, *ids = tokenizer.encode(text)
+    stream = StreamingDetokenizer(tokenizer, [bos])
+    pieces = [stream.push(token_id) for token_id in ids]
+    assert "".join([*pieces, stream.finish()]) == tokenizer.decode([bos, *ids])
 
 
 def test_tokens_without_a_text():

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from weft.cli.console import build_progress, errors, output
+from weft.cli.console import build_progress, errors, output, tell_loss
 from weft.cli.options import DeviceName, ModelName, PresetName, Weights
 from weft.errors import WeftError, shown
 from weft.llm import LLM
@@ -71,9 +71,7 @@ def generate(
             device_options={"progress": report, **waves},
         )
     with llm:
-        repacked = llm.loaded.repacked.sentence(WeightFormat.named(weights))
-        if repacked is not None:
-            errors.print(f"{llm.loaded.name}: {repacked}", style="dim", markup=False)
+        tell_loss(llm.loaded, WeightFormat.named(weights))
         if as_json:
             for finished in llm.generate(prompts, params):
                 typer.echo(json.dumps(finished.to_json()))
