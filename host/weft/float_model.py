@@ -9,13 +9,14 @@ machines; nothing compares them for equality.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from weft.errors import PromptError
-from weft.model.checkpoint import Checkpoint, FloatTensor, LayerWeights
+from weft.model.checkpoint import Checkpoint, Matrix, as_floats
 
 __all__ = ["FloatKVCache", "FloatModel"]
 
@@ -47,7 +48,7 @@ class FloatModel:
         self.config = checkpoint.config
         self._dtype = dtype
         self._layers = tuple(
-            LayerWeights(**{name: self._convert(tensor) for name, tensor in vars(layer).items()})
+            SimpleNamespace(**{name: self._convert(tensor) for name, tensor in vars(layer).items()})
             for layer in checkpoint.layers
         )
         self._token_embedding = self._convert(checkpoint.token_embedding)
@@ -96,8 +97,8 @@ class FloatModel:
             chunk = [token_id]
         return output
 
-    def _convert(self, tensor: FloatTensor) -> Any:
-        return tensor.astype(self._dtype, copy=False)
+    def _convert(self, tensor: Matrix) -> Any:
+        return as_floats(tensor).astype(self._dtype, copy=False)
 
     def _check(self, token_ids: Sequence[int], position: int) -> None:
         if not len(token_ids):
@@ -135,7 +136,7 @@ class FloatModel:
     def _attention(
         self,
         normed: Array,
-        layer: LayerWeights,
+        layer: SimpleNamespace,
         index: int,
         rotation: npt.NDArray[np.complexfloating[Any]],
         cache: FloatKVCache,

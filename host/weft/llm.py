@@ -27,7 +27,8 @@ _MEMORY_SLACK = 4096
 class LLM:
     """A model, compiled for a preset and loaded onto a device.
 
-    - `model`: a shipped model's name, a Hugging Face style folder or a llama2.c `.bin` file.
+    - `model`: a shipped model's name, a Hugging Face style folder, a GGUF file or a llama2.c
+      `.bin` file.
     - `device`: "rtl" (cycle accurate), "reference" (NumPy, the same bits) or another that is
       installed.
     - `preset`: an accelerator configuration of `weft info`.

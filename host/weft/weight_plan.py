@@ -4,8 +4,8 @@
 from dataclasses import dataclass, replace
 
 from weft.errors import ModelError, shown
-from weft.model.checkpoint import Checkpoint, FloatTensor, LayerWeights
-from weft.quantize import WeightFormat, quantize
+from weft.model.checkpoint import Checkpoint, LayerWeights, Matrix, as_quantized
+from weft.quantize import WeightFormat
 
 __all__ = ["LAYER_MATRICES", "WeightPlan", "dequantized"]
 
@@ -47,8 +47,8 @@ def dequantized(checkpoint: Checkpoint, plan: WeightPlan) -> Checkpoint:
     not tied, because they may differ.
     """
 
-    def rounded(matrix: FloatTensor, weight_format: WeightFormat | None) -> FloatTensor:
-        return matrix if weight_format is None else quantize(matrix, weight_format).dequantize()
+    def rounded(matrix: Matrix, weight_format: WeightFormat | None) -> Matrix:
+        return matrix if weight_format is None else as_quantized(matrix, weight_format).dequantize()
 
     def rounded_layer(layer: LayerWeights) -> LayerWeights:
         changes = {name: rounded(getattr(layer, name), plan.layers) for name in LAYER_MATRICES}

@@ -11,6 +11,7 @@ from tests.compiler.models import compiled, model_config, random_model
 from weft.compiler import CompiledModel
 from weft.compiler.memory_image import rope_table
 from weft.errors import CompileError
+from weft.model.checkpoint import as_floats
 from weft.quantize import WeightFormat, quantize
 from weft_arch import isa
 from weft_arch.encoding import decode, read_image
@@ -35,12 +36,13 @@ def test_weights_lie_in_the_order_of_their_use(model: CompiledModel) -> None:
     raw, place = region(model, "weights"), 0
     order: list[np.ndarray] = []
     for layer in MODEL.layers:
-        order += [layer.wk, layer.wv, layer.wq, layer.wo]
+        order += [as_floats(matrix) for matrix in (layer.wk, layer.wv, layer.wq, layer.wo)]
         # 100 hidden channels in slices of four tiles
         for start in range(0, 100, 32):
-            order += [layer.w_gate[start : start + 32], layer.w_up[start : start + 32]]
-        order.append(layer.w_down)
-    for matrix in [*order, MODEL.lm_head]:
+            end = start + 32
+            order += [as_floats(layer.w_gate, start, end), as_floats(layer.w_up, start, end)]
+        order.append(as_floats(layer.w_down))
+    for matrix in [*order, as_floats(MODEL.lm_head)]:
         expected = quantize(matrix, model.weights)
         tiles = -(-expected.rows // model.config.array_cols) * expected.blocks
         size = tiles * model.config.tile_bytes(bits)
@@ -56,7 +58,7 @@ def test_gains_and_embedding(model: CompiledModel) -> None:
     expected = np.concatenate([*gains, MODEL.final_norm])
     np.testing.assert_array_equal(region(model, "gains").view(np.float32), expected)
     embedding = region(model, "embedding").view(np.float16).reshape(101, 64)
-    np.testing.assert_array_equal(embedding, MODEL.token_embedding.astype(np.float16))
+    np.testing.assert_array_equal(embedding, as_floats(MODEL.token_embedding).astype(np.float16))
 
 
 def test_the_program_is_in_the_image_and_in_a_file(model: CompiledModel) -> None:
@@ -107,7 +109,7 @@ def test_four_bit_programs_set_their_codebook() -> None:
 
 def test_an_embedding_beyond_float16_is_refused() -> None:
     model = random_model(model_config(tied_embeddings=False))
-    model.token_embedding[3, 3] = 70000
+    as_floats(model.token_embedding)[3, 3] = 70000
     sentence = r"^a token embedding is beyond 65504, the largest float16\.$"
     with pytest.raises(CompileError, match=sentence):
         compiled(model)

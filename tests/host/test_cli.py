@@ -10,8 +10,11 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+from gguf import GGMLQuantizationType as Type
 
+from tests.host.gguf_files import write_gguf
 from weft.cli import main
+from weft.model import load_model
 from weft_arch.device import DeviceError
 
 
@@ -93,6 +96,23 @@ def test_text_and_json_say_the_same(generate: Weft) -> None:
     assert json.loads(generate(*options, "--json").out)["text"] == text
 
 
+def test_generate_from_a_gguf_file_tells_what_was_repacked(
+    weft: Weft, model: Path, tmp_path: Path
+) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", load_model(model), lambda name, array: Type.F16)
+    run = ("-d", "reference", "--preset", "tiny", "-n", "6", "--json", "Tom ran")
+    result = weft("generate", "-m", path, *run)
+    assert result.code == 0
+    assert re.fullmatch(
+        r"tiny: 15 of 15 matrices \(F16\) were repacked to w8: relative RMS error 0\.\d+ % over "
+        r"them, at most 0\.\d+ % \([\w.]+, F16\)\.",
+        result.err.strip(),
+    )
+    original = weft("generate", "-m", model, *run)
+    assert json.loads(result.out)["prompt"] == json.loads(original.out)["prompt"]
+    assert weft("plan", "-m", path, "--preset", "tiny").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -160,7 +180,7 @@ def test_models_that_cannot_be_loaded(weft: Weft, tmp_path: Path, model: Path) -
     assert result.err.startswith("error: model 'nowhere' is neither a path nor a shipped model")
     (tmp_path / "note.txt").write_text("hello")
     note = tmp_path / "note.txt"
-    refused(load(note), f"{note} is neither a model folder nor a llama2.c .bin file.")
+    refused(load(note), f"{note} is neither a model folder nor a GGUF or llama2.c .bin file.")
     weights = model / "model.safetensors"
     whole = weights.read_bytes()
     for size in (0, 7, 100, len(whole) - 1):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from weft.errors import FileError, ModelError, WeftError
+from weft.model.checkpoint import as_floats
 from weft.model.huggingface import load_huggingface, to_interleaved
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"
@@ -33,7 +34,7 @@ def test_tensors_arrive_under_their_names(make_folder: Callable[..., Path]):
 def test_rotary_rows_become_interleaved(make_folder: Callable[..., Path]):
     folder = make_folder()
     q_proj = load_file(folder / "model.safetensors")[Q0]
-    wq = load_huggingface(folder).layers[0].wq
+    wq = as_floats(load_huggingface(folder).layers[0].wq)
     for head in range(4):
         for i in range(8):
             np.testing.assert_array_equal(wq[head * 16 + 2 * i], q_proj[head * 16 + i])

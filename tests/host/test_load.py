@@ -59,9 +59,9 @@ def test_an_unknown_name_is_refused_with_a_sentence(name: str):
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path):
-    path = tmp_path / "model.gguf"
+    path = tmp_path / "model.pt"
     path.touch()
-    with pytest.raises(ModelError, match=r"gguf is neither a model folder nor a llama2\.c \.bin"):
+    with pytest.raises(ModelError, match=r"pt is neither a model folder nor a GGUF or llama2\.c"):
         load_model(path)
 
 

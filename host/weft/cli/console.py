@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from weft.errors import FileError
+from weft.model import LoadedModel
+from weft.quantize import WeightFormat
 
-__all__ = ["build_progress", "errors", "make_folder", "output", "write_file"]
+__all__ = ["build_progress", "errors", "make_folder", "output", "tell_loss", "write_file"]
 
 output = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -33,6 +35,13 @@ def write_file(path: Path, raw: bytes) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def tell_loss(loaded: LoadedModel, weights: WeightFormat) -> None:
+    """Say in a line what a GGUF file's weights lost by being compiled, or that they did not."""
+    sentence = loaded.repacked.sentence(weights)
+    if sentence is not None:
+        errors.print(f"{loaded.name}: {sentence}", style="dim", markup=False, soft_wrap=True)
 
 
 def make_folder(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from weft.cli.console import build_progress, errors, output
+from weft.cli.console import build_progress, errors, output, tell_loss
 from weft.cli.options import DeviceName, ModelName, PresetName
 from weft.errors import EvaluationError
 from weft.model import LoadedModel, held_out_path, load_model
@@ -59,6 +59,7 @@ def evaluate(
                     one, device=device, preset=preset, answers=answers, device_options=options
                 )
             )
+        tell_loss(loaded, one)
     if as_json:
         typer.echo(json.dumps([asdict(j) for j in judged]))
     else:

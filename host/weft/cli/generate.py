@@ -10,12 +10,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from weft.cli.console import build_progress, errors, output
+from weft.cli.console import build_progress, errors, output, tell_loss
 from weft.cli.options import DeviceName, ModelName, PresetName, Weights
 from weft.errors import WeftError, shown
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, StreamedToken
+from weft.quantize import WeightFormat
 from weft.sampling_params import SamplingParams
 
 __all__ = ["generate"]
@@ -73,6 +74,7 @@ def generate(
             device_options={"progress": report, **waves},
         )
     with llm:
+        tell_loss(llm.loaded, WeightFormat.named(weights))
         if as_json:
             for finished in llm.generate(prompts, params):
                 typer.echo(json.dumps(finished.to_json()))

@@ -9,7 +9,7 @@ __all__ = ["DeviceName", "ModelName", "PresetName", "Weights"]
 
 ModelName = Annotated[
     str,
-    typer.Option("--model", "-m", help="Shipped model, model folder or llama2.c .bin file."),
+    typer.Option("--model", "-m", help="Shipped model, model folder, GGUF or llama2.c .bin file."),
 ]
 DeviceName = Annotated[
     str,

@@ -16,6 +16,8 @@ from weft.errors import CompileError, WeftError, shown
 from weft.forecast import Forecast, ModelForecast, forecast_model
 from weft.forecast.costs import tile_cycles
 from weft.model import ModelConfig, load_model
+from weft.model.gguf import read_gguf_config
+from weft.model.gguf_file import is_gguf
 from weft.model.huggingface import read_config
 from weft.model.load import DEFAULT_MODEL, shipped_models
 from weft.model.shapes import KNOWN_SHAPES
@@ -67,6 +69,8 @@ def _shape(model: str) -> ModelConfig:
     path = Path(model)
     if path.is_dir() and model not in shipped_models():
         return read_config(path)
+    if path.is_file() and is_gguf(path):
+        return read_gguf_config(path)
     return load_model(model).checkpoint.config
 
 

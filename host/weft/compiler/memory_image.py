@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 from weft.compiler.plan import MemoryPlan, WeightPart
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
-from weft.quantize import WeightFormat, quantize
+from weft.model.checkpoint import Matrix, as_floats, as_quantized
+from weft.quantize import WeightFormat
 from weft_arch import float24, layouts
 from weft_arch.config import Configuration
 
 __all__ = ["fill_memory", "rope_table", "weight_tiles"]
+
+EMBEDDING_ROWS = 4096
+"""Rows that are converted at a time: an embedding in its file is never whole in memory."""
 
 
 def fill_memory(
@@ -37,11 +41,13 @@ def fill_memory(
     gains = [g for la in checkpoint.layers for g in (la.attention_norm, la.ffn_norm)]
     put("gains", np.stack([*gains, checkpoint.final_norm]).astype("<f4"))
     put("rope", rope_table(checkpoint.config, max_context))
-    with np.errstate(over="ignore"):
-        embedding = checkpoint.token_embedding.astype("<f2")
-    if not np.isfinite(embedding).all():
-        raise CompileError("a token embedding is beyond 65504, the largest float16.")
-    put("embedding", embedding)
+    for first in range(0, checkpoint.config.vocab_size, EMBEDDING_ROWS):
+        floats = as_floats(checkpoint.token_embedding, first, first + EMBEDDING_ROWS)
+        with np.errstate(over="ignore"):
+            embedding = floats.astype("<f2")
+        if not np.isfinite(embedding).all():
+            raise CompileError("a token embedding is beyond 65504, the largest float16.")
+        put("embedding", embedding, first * embedding.itemsize * embedding.shape[1])
 
     form = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
     for index, layer in enumerate(checkpoint.layers):
@@ -57,13 +63,11 @@ def fill_memory(
     return image
 
 
-def weight_tiles(
-    config: Configuration, matrix: NDArray[np.float32], form: WeightFormat
-) -> NDArray[np.uint8]:
+def weight_tiles(config: Configuration, matrix: Matrix, form: WeightFormat) -> NDArray[np.uint8]:
     """A matrix [output channels, input channels] quantised: [tiles, bytes], tile n * k_blocks + k
     for output channels n and block k."""
     bits = 8 if form is WeightFormat.W8 else 4
-    quantized = quantize(matrix, form)
+    quantized = as_quantized(matrix, form)
     tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, bits)
     return tiles.reshape(-1, config.tile_bytes(bits))
 

@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds a model by name or path and loads it with its tokenizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from weft.errors import ModelError, TokenizerError, shown
+from weft.files import in_file
 from weft.model.checkpoint import Checkpoint
+from weft.model.gguf import load_gguf
+from weft.model.gguf_file import is_gguf
 from weft.model.huggingface import load_huggingface
 from weft.model.llama2c import load_llama2c
-from weft.tokenizer import Tokenizer, load_huggingface_tokenizer, load_llama2c_tokenizer
+from weft.model.repacking import RepackLog
+from weft.tokenizer import (
+    Tokenizer,
+    gguf_tokenizer,
+    load_huggingface_tokenizer,
+    load_llama2c_tokenizer,
+)
 
 __all__ = ["DEFAULT_MODEL", "LoadedModel", "held_out_path", "load_model", "shipped_models"]
 
@@ -23,12 +32,18 @@ CHECKOUT = PACKAGE.parents[1]
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A model ready to be compiled: weights, tokenizer, and the name it was asked for by."""
+    """A model ready to be compiled: weights, tokenizer, and the name it was asked for by.
+
+    `chat_template` is the Jinja template that a GGUF file carries, else None; `repacked` tells,
+    once the model is compiled, what a GGUF file's weights lost by it.
+    """
 
     name: str
     path: Path
     checkpoint: Checkpoint
     tokenizer: Tokenizer
+    chat_template: str | None = None
+    repacked: RepackLog = field(default_factory=RepackLog)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -61,9 +76,9 @@ def load_model(
 ) -> LoadedModel:
     """Load a model.
 
-    `model` is the name of a shipped model, a Hugging Face style folder, or a llama2.c `.bin`
-    file. `tokenizer` is the llama2.c tokenizer file; without it, the only `tok*.bin` beside the
-    model is taken. A folder brings its own `tokenizer.json`.
+    `model` is the name of a shipped model, a Hugging Face style folder, a GGUF file, or a llama2.c
+    `.bin` file. `tokenizer` is the llama2.c tokenizer file; without it, the only `tok*.bin` beside
+    the model is taken. A folder brings its own `tokenizer.json`, a GGUF file carries one.
 
     Raises `FileError`, `ModelError` or `TokenizerError` with one sentence when any of it cannot
     be used.
@@ -82,8 +97,14 @@ def load_model(
             checkpoint=checkpoint,
             tokenizer=load_huggingface_tokenizer(path, checkpoint.config.vocab_size),
         )
+    if path.suffix == ".gguf" or is_gguf(path):
+        if tokenizer is not None:
+            raise TokenizerError(
+                f"{path} carries its own tokenizer, so no other one can be given with it."
+            )
+        return _from_gguf(path)
     if path.suffix != ".bin":
-        raise ModelError(f"{path} is neither a model folder nor a llama2.c .bin file.")
+        raise ModelError(f"{path} is neither a model folder nor a GGUF or llama2.c .bin file.")
     checkpoint = load_llama2c(path)
     tokenizer_path = _tokenizer_beside(path) if tokenizer is None else Path(tokenizer)
     return LoadedModel(
@@ -92,6 +113,20 @@ def load_model(
         checkpoint=checkpoint,
         tokenizer=load_llama2c_tokenizer(tokenizer_path, checkpoint.config.vocab_size),
     )
+
+
+def _from_gguf(path: Path) -> LoadedModel:
+    model = load_gguf(path)
+    metadata = model.file.metadata
+    with in_file(path):
+        return LoadedModel(
+            name=path.stem,
+            path=path,
+            checkpoint=model.checkpoint,
+            tokenizer=gguf_tokenizer(metadata, model.checkpoint.config.vocab_size),
+            chat_template=metadata.text("tokenizer.chat_template"),
+            repacked=model.repacked,
+        )
 
 
 def _find(model: str | Path) -> Path:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A matrix of a GGUF file, read piece by piece."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from weft.errors import ModelError
+from weft.files import in_file
+from weft.model.checkpoint import FloatTensor, StoredMatrix, check_finite
+from weft.model.gguf_file import GGUFFile, TensorEntry
+from weft.model.repacking import Repacked, RepackLog
+from weft.quantize import BLOCK, Q4_0_CODEBOOK, QuantizedMatrix, WeightFormat, quantize
+
+__all__ = ["GGUFMatrix", "read_floats"]
+
+PIECE_VALUES = 1 << 20
+"""Numbers that are unpacked at a time, so that memory is needed for the result and little else."""
+
+
+class GGUFMatrix(StoredMatrix):
+    """A two-dimensional tensor of `file`; what quantising it loses is written to `log`.
+
+    Which blocks stay as they are:
+
+    | stored as | in `w8` | in `w4` |
+    |---|---|---|
+    | Q8_0 | codes and scales unchanged | repacked |
+    | Q4_0 | code - 8, scales unchanged | codes and scales unchanged |
+    | Q5_0, IQ4_NL | the integer of each code, scales unchanged | repacked |
+    | MXFP4 | twice the value of each code, half the scale, where that is a float16 | repacked |
+    | all others | repacked | repacked |
+    """
+
+    def __init__(self, file: GGUFFile, entry: TensorEntry, log: RepackLog) -> None:
+        self._file = file
+        self._entry = entry
+        self._log = log
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self._entry.shape
+
+    def floats(self, first: int, end: int) -> FloatTensor:
+        """Rows `first` to `end` as float32."""
+        with in_file(self._file.path):
+            return read_floats(self._file, self._entry, first, end)
+
+    def quantized(self, weight_format: WeightFormat) -> QuantizedMatrix:
+        """The matrix in a format of the device, with the file's own blocks where they fit it."""
+        rows, columns = self.shape
+        shape = (rows, -(-columns // BLOCK), BLOCK)
+        narrow = weight_format is WeightFormat.W4
+        matrix = QuantizedMatrix(
+            format=weight_format,
+            columns=columns,
+            codes=np.empty(shape, np.uint8) if narrow else np.empty(shape, np.int8),
+            scales=np.empty(shape[:2], np.float16),
+            codebook=Q4_0_CODEBOOK if narrow else None,
+        )
+        squared_error = squares = 0.0
+        with in_file(self._file.path):
+            if not self._keep(matrix):
+                squared_error, squares = self._repack(matrix)
+        self._log.add(
+            Repacked(
+                tensor=self._entry.name,
+                stored=self._entry.type.name,
+                weights=weight_format,
+                squared_error=squared_error,
+                squares=squares,
+            )
+        )
+        return matrix
+
+    def _keep(self, into: QuantizedMatrix) -> bool:
+        """Take the blocks as they are; False where the type or a scale has no place for that."""
+        kind = self._entry.type
+        exact = kind.integers if into.format is WeightFormat.W8 else kind.codes
+        if exact is None:
+            return False
+        for first, end in self._pieces():
+            codes, wide = exact(self._file.rows(self._entry, first, end))
+            wide = wide.reshape(end - first, -1)
+            self._check_scales(wide, first)
+            with np.errstate(over="ignore"):
+                scales = wide.astype(np.float16)
+            if (scales != wide).any():
+                return False
+            into.codes[first:end] = codes.reshape(end - first, -1, BLOCK)
+            into.scales[first:end] = scales
+        return True
+
+    def _repack(self, into: QuantizedMatrix) -> tuple[float, float]:
+        """Quantise the numbers anew; the sums of squares of the error and of the numbers."""
+        squared_error = squares = 0.0
+        for first, end in self._pieces():
+            floats = read_floats(self._file, self._entry, first, end)
+            with in_file(f"tensor {self._entry.name}"):
+                part = quantize(floats, into.format)
+            into.codes[first:end], into.scales[first:end] = part.codes, part.scales
+            squared_error += _sum_of_squares(part.dequantize() - floats)
+            squares += _sum_of_squares(floats)
+        return squared_error, squares
+
+    def _check_scales(self, scales: FloatTensor, first_row: int) -> None:
+        finite = np.isfinite(scales)
+        if not finite.all():
+            row, block = (int(i) for i in np.argwhere(~finite)[0])
+            raise ModelError(
+                f"tensor {self._entry.name} has the scale {scales[row, block]} at index "
+                f"{[row + first_row, block * BLOCK]}."
+            )
+
+    def _pieces(self) -> Iterator[tuple[int, int]]:
+        rows, columns = self.shape
+        step = max(1, PIECE_VALUES // columns)
+        for first in range(0, rows, step):
+            yield first, min(first + step, rows)
+
+
+def read_floats(file: GGUFFile, entry: TensorEntry, first: int, end: int) -> FloatTensor:
+    """Some rows of a tensor as float32, [rows, columns]; `ModelError` where one is not finite."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for below
+        floats = entry.type.unpack(file.rows(entry, first, end)).reshape(end - first, -1)
+    check_finite(entry.name, floats, first_row=first)
+    return floats
+
+
+def _sum_of_squares(values: FloatTensor) -> float:
+    """In float64, without a copy in it."""
+    return float(np.einsum("ij,ij->", values, values, dtype=np.float64))
