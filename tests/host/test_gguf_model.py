@@ -77,7 +77,7 @@ def test_a_tied_table_in_q8_0_is_the_head_unchanged(stories: LoadedModel, tmp_pa
     path = write_gguf(tmp_path / "m.gguf", stories, all_of(Type.Q8_0))
     with LLM(path, device="reference", max_model_len=64) as llm:
         (output,) = llm.generate(PROMPTS[0], GREEDY)
-        sentence = llm.loaded.repacked.sentence(WeightFormat.W8)
+        sentence = llm.loaded.repacked.sentence("w8")
         head = as_quantized(llm.loaded.checkpoint.lm_head, WeightFormat.W8)
     assert len(output.token_ids) == 24
     assert sentence == "all 29 matrices are in w8 exactly as the file has them."
@@ -196,7 +196,7 @@ def test_mixed_files_run_and_say_what_they_lost(stories: LoadedModel, tmp_path: 
     path = write_gguf(tmp_path / "m.gguf", stories, mixed)
     with LLM(path, device="reference", max_model_len=64) as llm:
         (output,) = llm.generate(PROMPTS[0], GREEDY)
-        sentence = llm.loaded.repacked.sentence(WeightFormat.W8)
+        sentence = llm.loaded.repacked.sentence("w8")
         rounded = FloatModel(dequantized(llm.loaded.checkpoint, WeightPlan.named("w8")))
     assert len(output.token_ids) == 24
     assert rounded.config.n_layers == stories.checkpoint.config.n_layers

@@ -50,11 +50,11 @@ class RepackLog:
         """Take in a tensor; one that was kept exactly has an error of 0."""
         self._tensors[tensor.tensor, tensor.weights] = tensor
 
-    def tensors(self, weights: WeightFormat) -> list[Repacked]:
+    def tensors(self, weights: WeightFormat | str) -> list[Repacked]:
         """All that were brought into a format, in the order of their use."""
-        return [tensor for (_, form), tensor in self._tensors.items() if form is weights]
+        return [tensor for (_, form), tensor in self._tensors.items() if form == weights]
 
-    def sentence(self, weights: WeightFormat) -> str | None:
+    def sentence(self, weights: WeightFormat | str) -> str | None:
         """What the user is told, in a line; None when nothing came from a file with types."""
         tensors = self.tensors(weights)
         if not tensors:
