@@ -135,5 +135,5 @@ def test_bad_batches_get_a_sentence() -> None:
 
 
 def test_a_model_without_room_for_two_rows_has_no_batch() -> None:
-    wide = model_config(dim=2560, hidden_dim=1024, n_layers=1)
+    wide = model_config(dim=3584, hidden_dim=1024, n_layers=1)
     assert compiled(random_model(wide), "tiny", max_sequences=4).batch is None

@@ -129,8 +129,8 @@ def test_top_k_is_the_head_of_the_logits() -> None:
 def test_bad_chunks_get_a_sentence() -> None:
     one = runner(compiled())
     for ids, position, sentence in (
-        ([], 0, r"^a chunk has 0 tokens; it must have 1 to 63\.$"),
-        ([0] * 64, 0, r"^a chunk has 64 tokens; it must have 1 to 63\.$"),
+        ([], 0, r"^a chunk has 0 tokens; it must have 1 to 64\.$"),
+        ([0] * 65, 0, r"^a chunk has 65 tokens; it must have 1 to 64\.$"),
         ([0, 0], 79, r"^positions 79 to 80 are outside the context of 80\.$"),
         ([0], -1, r"^positions -1 to -1 are outside the context of 80\.$"),
         ([100], 0, r"^token id 100 is outside the vocabulary of 100\.$"),

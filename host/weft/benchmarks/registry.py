@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, speed
+from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, prefill, speed
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
 from weft.model.shapes import KNOWN_SHAPES
@@ -66,6 +66,17 @@ BENCHMARKS: dict[str, Benchmark] = {
         )
         for length in (512, 2048)
     },
+    "prefill_smollm2": Benchmark(
+        doc="256 tokens through two layers of the SmolLM2-135M shape: useful array cycles",
+        run=partial(
+            prefill.prefill_layers,
+            "prefill_smollm2",
+            KNOWN_SHAPES["smollm2-135m"],
+            2,
+            256,
+            "90 %",
+        ),
+    ),
     "gemmini": Benchmark(
         doc="matrix products on preset wide: cycles, beside those of Gemmini",
         run=partial(gemmini.gemmini, "gemmini"),

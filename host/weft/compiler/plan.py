@@ -22,13 +22,20 @@ __all__ = ["Heads", "MemoryPlan", "OnChipPlan", "Region", "WeightPart", "plan_ch
 _ALIGNMENT = 64
 MOST_SLOT_CHANNELS = 128
 ROW_SCALARS = 256
-HIDDEN_SLICES = 4
-"""Slices of the hidden channels: the vector unit works on one while the array makes the next."""
+HIDDEN_SLICES = (4, 8, 16)
+"""Slices of the hidden channels: the vector unit works on one while the array makes the next. The
+first number whose two buffers take no more room than attention does, else the last."""
 LOGIT_WORDS = 512
 """About as many vector memory words hold logits, of one row or in two buffers of all rows."""
-_OF_ATTENTION = ("keys_values", "queries", "attention", "packed")
-_OF_FEED_FORWARD = ("gate_up",)
-"""Regions of vector memory that share words: the ones are dead before the others are made."""
+_TAKE_TURNS = (
+    ("scratch",),
+    ("keys_values", "queries"),
+    ("attention", "packed"),
+    ("gate_up",),
+    ("logits",),
+)
+"""Regions of vector memory, those of a line side by side, that share words with the other lines:
+each line is dead before another's values are made."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +161,17 @@ def blocks_of(width: int) -> int:
 def hidden_slices(model: ModelConfig, config: Configuration) -> list[int]:
     """Tiles of each slice of the hidden channels: whole blocks, but for the last one's end."""
     tiles, block = -(-model.hidden_dim // config.array_cols), config.words_per_block
-    size = -(-tiles // (HIDDEN_SLICES * block)) * block
+    room = max(_attention_words(model, config, Heads.of(model, config)))
+    sizes = [-(-tiles // (slices * block)) * block for slices in HIDDEN_SLICES]
+    size = next((size for size in sizes if 4 * size <= room), sizes[-1])
     return [min(size, tiles - start) for start in range(0, tiles, size)]
+
+
+def _attention_words(model: ModelConfig, config: Configuration, heads: Heads) -> tuple[int, int]:
+    """Vector memory words per row of attention's inputs, and of its outputs."""
+    packed = 0 if heads.are_slots else model.q_dim // config.lanes
+    inputs = (2 * model.kv_dim + model.q_dim) // config.lanes
+    return inputs, heads.n_slots * heads.rows * heads.slot_words + packed
 
 
 def plan_chip(
@@ -216,25 +232,28 @@ def _lay_out(
         place += size
 
     vector("x", rows * words(model.dim))
-    vector("scratch", rows * words(model.dim))
     vector("gain_a", words(model.dim))
     vector("gain_b", words(model.dim))
     vector("rope", rows * 4 * words(model.head_dim))
-    buffers = 1 if logit_rows == 1 else 2 * logit_rows
-    segment = max(LOGIT_WORDS // buffers, 1)
-    vector("logits", buffers * min(words(model.vocab_size), segment))
     if not heads.fill_slots:  # keys, then values; the zeros between the heads stay
         vector("padded", 2 * rows * heads.n_slots * heads.slot_words)
-    # Attention's values are dead before the feed-forward ones are made, and the other way round.
-    shared = place
-    vector("keys_values", rows * 2 * words(model.kv_dim))
-    vector("queries", rows * words(model.q_dim))
-    vector("attention", heads.n_slots * rows * heads.rows * heads.slot_words)
-    if not heads.are_slots:
-        vector("packed", rows * words(model.q_dim))
-    place = shared
     slices = hidden_slices(model, config)
-    vector("gate_up", min(len(slices), 2) * rows * 2 * slices[0])
+    buffers = 1 if logit_rows == 1 else 2 * logit_rows
+    segment = max(LOGIT_WORDS // buffers, 1)
+    sizes = {
+        "scratch": rows * words(model.dim),
+        "keys_values": rows * 2 * words(model.kv_dim),
+        "queries": rows * words(model.q_dim),
+        "attention": heads.n_slots * rows * heads.rows * heads.slot_words,
+        "packed": 0 if heads.are_slots else rows * words(model.q_dim),
+        "gate_up": min(len(slices), 2) * rows * 2 * slices[0],
+        "logits": buffers * min(words(model.vocab_size), segment),
+    }
+    shared = place
+    for line in _TAKE_TURNS:
+        place = shared
+        for name in line:
+            vector(name, sizes[name])
 
     place = 0
     for name, size in (
@@ -379,8 +398,9 @@ def plan_memory(
 def check(graph: Graph, chip: OnChipPlan, config: Configuration) -> None:
     """Raise `CompileError` unless values that live at the same time have their own words, and
     every CODES value has blocks enough."""
-    for dead in (_OF_FEED_FORWARD, _OF_ATTENTION):
-        _check_disjoint([(n, region) for n, region in chip.vector.items() if n not in dead])
+    for line in _TAKE_TURNS:
+        others = {name for names in _TAKE_TURNS if names != line for name in names}
+        _check_disjoint([(n, region) for n, region in chip.vector.items() if n not in others])
     _check_disjoint(list(chip.activations.items()))
     for op in graph.layer:
         out = getattr(op, "out", None)

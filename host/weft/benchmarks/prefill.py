@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A prompt through some layers of a model: how busy the array is."""
+
+from dataclasses import replace
+
+from weft.benchmarks.random_model import random_checkpoint
+from weft.benchmarks.result import Progress, Result, measure
+from weft.compiler import compile_model
+from weft.compiler.conventions import chunk_scalars
+from weft.devices import find_preset, open_device
+from weft.forecast import forecast
+from weft.model import ModelConfig
+from weft.quantize import WeightFormat
+from weft.runtime import ModelRunner
+
+__all__ = ["prefill_layers"]
+
+VOCAB_SIZE = 256
+"""The head is left out; the embedding only has to have rows."""
+
+
+def prefill_layers(
+    name: str, shape: ModelConfig, layers: int, prompt: int, target: str, progress: Progress
+) -> Result:
+    """Array cycles that carry an activation row / cycles, of ``layers`` layers with random weights
+    over a prompt, from the first start command to the last interrupt."""
+    config = find_preset("default")
+    slice_ = replace(shape, n_layers=layers, vocab_size=VOCAB_SIZE, max_context=prompt)
+    compiled = compile_model(random_checkpoint(slice_), config, WeightFormat.W8)
+    size = compiled.memory.size
+    with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
+        runner = ModelRunner(compiled, device)
+        chunks = runner.chunks(prompt)
+
+        def run() -> None:
+            for start, end in chunks:
+                ids = [position % VOCAB_SIZE for position in range(start, end)]
+                runner.run_chunk(ids, position=start, head=False)
+
+        counters = measure(device, run)
+    predicted = sum(
+        forecast(compiled.program, config, chunk_scalars(end - start, start, head=False)).cycles
+        for start, end in chunks
+    )
+    return Result(
+        name=name,
+        preset=config.name,
+        value=counters["mac_cycles"] / counters["cycles"],
+        unit="fraction",
+        target=target,
+        cycles=counters["cycles"],
+        forecast=predicted,
+        counters=counters,
+    )
