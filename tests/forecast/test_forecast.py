@@ -93,8 +93,12 @@ def test_models_that_nobody_simulates() -> None:
     within(0.02, w8.decode.cycles, w8.decode.bytes_read // 8)
     assert w8.bottleneck(w8.decode) == "memory bandwidth"
     assert 1.8 < w8.decode.cycles / w4.decode.cycles < 1.89
-    with pytest.raises(CompileError, match="one position needs 4672 words of vector memory"):
-        forecast_model(KNOWN_SHAPES["llama-2-7b"], DEFAULT, WeightFormat.W4)
+    largest = forecast_model(KNOWN_SHAPES["llama-2-7b"], DEFAULT, WeightFormat.W4, context=256)
+    assert largest.layout.chip.chunk_rows == 1
+    with pytest.raises(CompileError, match=r"the model needs \d+ bytes; addresses have 32 bits"):
+        forecast_model(KNOWN_SHAPES["llama-2-7b"], DEFAULT, WeightFormat.W8)
+    with pytest.raises(CompileError, match="one position needs 6272 words of vector memory"):
+        forecast_model(KNOWN_SHAPES["llama-2-7b"], preset("tiny"), WeightFormat.W4)
 
 
 @pytest.mark.parametrize(

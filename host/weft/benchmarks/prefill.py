@@ -20,13 +20,19 @@ VOCAB_SIZE = 256
 
 
 def prefill_layers(
-    name: str, shape: ModelConfig, layers: int, prompt: int, target: str, progress: Progress
+    name: str,
+    shape: ModelConfig,
+    weights: str,
+    layers: int,
+    prompt: int,
+    target: str,
+    progress: Progress,
 ) -> Result:
     """Array cycles that carry an activation row / cycles, of ``layers`` layers with random weights
     over a prompt, from the first start command to the last interrupt."""
     config = find_preset("default")
     slice_ = replace(shape, n_layers=layers, vocab_size=VOCAB_SIZE, max_context=prompt)
-    compiled = compile_model(random_checkpoint(slice_), config, WeightFormat.W8)
+    compiled = compile_model(random_checkpoint(slice_), config, WeightFormat(weights))
     size = compiled.memory.size
     with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
         runner = ModelRunner(compiled, device)

@@ -66,17 +66,22 @@ BENCHMARKS: dict[str, Benchmark] = {
         )
         for length in (512, 2048)
     },
-    "prefill_smollm2": Benchmark(
-        doc="256 tokens through two layers of the SmolLM2-135M shape: useful array cycles",
-        run=partial(
-            prefill.prefill_layers,
-            "prefill_smollm2",
-            KNOWN_SHAPES["smollm2-135m"],
-            2,
-            256,
-            "90 %",
-        ),
-    ),
+    **{
+        name: Benchmark(
+            doc=f"256 tokens through two layers of the SmolLM2-135M shape, {weights}: useful array "
+            "cycles",
+            run=partial(
+                prefill.prefill_layers,
+                name,
+                KNOWN_SHAPES["smollm2-135m"],
+                weights,
+                2,
+                256,
+                "90 %",
+            ),
+        )
+        for name, weights in (("prefill_smollm2", "w8"), ("prefill_smollm2_w4", "w4"))
+    },
     "gemmini": Benchmark(
         doc="matrix products on preset wide: cycles, beside those of Gemmini",
         run=partial(gemmini.gemmini, "gemmini"),
