@@ -202,7 +202,10 @@ def test_an_empty_prompt_needs_a_beginning_of_text(llm: LLM):
     [
         ({"weights": "w2"}, "weights are 'w2', but must be w8 or w4."),
         ({"preset": "big"}, "unknown preset 'big'; there are tiny, default, wide."),
-        ({"device": "fpga"}, "device 'fpga' is unknown; there are reference, rtl."),
+        (
+            {"device": "fpga"},
+            "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",
+        ),
         (
             {"max_model_len": 65},
             "max_model_len is 65, but must be between 1 and the 64 positions of the model.",
