@@ -80,7 +80,7 @@ def test_a_width_that_is_no_multiple_of_the_lanes() -> None:
 
 def test_a_model_that_does_not_fit_says_what_it_needs() -> None:
     assert refusal(dim=16384) == (
-        "one position needs 8200 words of vector memory, 529 activation blocks and 4 attention "
+        "one position needs 8200 words of vector memory, 526 activation blocks and 4 attention "
         "rows; preset default has 4096, 2048 and 64."
     )
     assert "and 40 attention rows; preset tiny has 4096, 512 and 16." in refusal(

@@ -74,9 +74,16 @@ class AttentionLayer(BuildingBlocks):
                 wait_a=Token.NORMED,
                 signal_a=Token.KEYS_VALUES,
             ),
-            self.matmul(q_part, "normed", chip.vector["queries"].base, signal_a=Token.QUERIES),
-            *self.keys_values(),
         )
+        queries = self.matmul(
+            q_part,
+            "normed",
+            chip.vector["queries"].base,
+            wait_a=0 if chip.queries_apart else Token.KEYS_VALUES_FREE,
+            signal_a=Token.QUERIES,
+        )
+        keys_values = list(self.keys_values())
+        self.add(*([queries, *keys_values] if chip.queries_apart else [*keys_values, queries]))
         for values in (0, 1):
             self.store_kv(values)
         self.add(*self.queries())
@@ -166,7 +173,9 @@ class AttentionLayer(BuildingBlocks):
         ):
             if to == VectorDestination.KEYS and heads.are_slots:
                 continue
+            last = to == VectorDestination.VALUES and not self.chip.queries_apart
             yield Vector(
+                signal_a=Token.KEYS_VALUES_FREE if last else 0,
                 operation=VectorOp.COPY,
                 to=to,
                 count_reg=Register.ROWS,

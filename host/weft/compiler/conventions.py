@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
+from itertools import pairwise
 
 from weft_arch.isa import N_SCALARS
 
@@ -15,6 +16,7 @@ __all__ = [
     "Token",
     "batch_scalars",
     "chunk_scalars",
+    "even_chunks",
 ]
 
 
@@ -83,6 +85,16 @@ class Token(IntEnum):
     LOGITS = 17
     LOGITS_FREE = 18
     GATE_UP_FREE = 19
+    KEYS_VALUES_FREE = 20
+    """used where the queries take the words of keys and values"""
+
+
+def even_chunks(count: int, most: int) -> list[tuple[int, int]]:
+    """``count`` tokens as (first, end) of the fewest chunks of at most ``most``, alike in size: a
+    short one would wait for the weights of a long one."""
+    chunks = -(-count // most)
+    edges = [count * k // max(chunks, 1) for k in range(chunks + 1)]
+    return list(pairwise(edges))
 
 
 def chunk_scalars(

@@ -27,15 +27,10 @@ HIDDEN_SLICES = (4, 8, 16)
 first number whose two buffers take no more room than attention does, else the last."""
 LOGIT_WORDS = 512
 """About as many vector memory words hold logits, of one row or in two buffers of all rows."""
-_TAKE_TURNS = (
-    ("scratch",),
-    ("keys_values", "queries"),
-    ("attention", "packed"),
-    ("gate_up",),
-    ("logits",),
-)
+_TAKE_TURNS = (("scratch",), ("attention", "packed"), ("gate_up",), ("logits",))
 """Regions of vector memory, those of a line side by side, that share words with the other lines:
-each line is dead before another's values are made."""
+each line is dead before another's values are made. Keys, values and queries are one more line, or
+two where that makes room for more rows (the queries then wait for the vector unit)."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +141,8 @@ class OnChipPlan:
     """positions that one ATTEND takes at most"""
     logit_rows: int
     """rows whose logits are computed: 1, or chunk_rows"""
+    queries_apart: bool
+    """whether queries have other words than keys and values"""
     vector: dict[str, Region] = field(default_factory=dict[str, Region])
     """words: x, scratch, gain_a, gain_b, rope, padded, keys_values, queries, attention, packed,
     gate_up, logits"""
@@ -168,9 +165,10 @@ def hidden_slices(model: ModelConfig, config: Configuration) -> list[int]:
 
 
 def _attention_words(model: ModelConfig, config: Configuration, heads: Heads) -> tuple[int, int]:
-    """Vector memory words per row of attention's inputs, and of its outputs."""
+    """Vector memory words per row of attention's inputs, where they take turns, and of its
+    outputs."""
     packed = 0 if heads.are_slots else model.q_dim // config.lanes
-    inputs = (2 * model.kv_dim + model.q_dim) // config.lanes
+    inputs = max(2 * model.kv_dim, model.q_dim) // config.lanes
     return inputs, heads.n_slots * heads.rows * heads.slot_words + packed
 
 
@@ -189,10 +187,12 @@ def plan_chip(
     if chunk_rows is not None:
         limit = min(limit, chunk_rows)
     for rows in range(limit, 0, -1):
-        plan = _lay_out(graph, config, heads, rows, rows if all_logits else 1)
-        if _fits(plan, config):
-            return plan
-    smallest = _lay_out(graph, config, heads, 1, 1)
+        for queries_apart in (True, False):
+            logit_rows = rows if all_logits else 1
+            plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart)
+            if _fits(plan, config):
+                return plan
+    smallest = _lay_out(graph, config, heads, 1, 1, False)
     words = max((r.end for r in smallest.vector.values()), default=0)
     blocks = max((r.end for r in smallest.activations.values()), default=0)
     raise CompileError(
@@ -208,6 +208,19 @@ def group_rows(heads: Heads, config: Configuration) -> int:
     return min(config.max_rows // heads.rows, accumulators)
 
 
+def _lines(plan: OnChipPlan) -> tuple[tuple[str, ...], ...]:
+    """Regions of vector memory that take turns, line by line."""
+    if plan.queries_apart:
+        return (("keys_values", "queries"), *_TAKE_TURNS)
+    return (("keys_values",), ("queries",), *_TAKE_TURNS)
+
+
+def _hidden_takes_turns(heads: Heads) -> bool:
+    """Whether hidden codes may take the blocks of attention's: not where zeros between the heads
+    of the queries are to stay."""
+    return not any(heads.empty_blocks(place) for place in range(heads.per_slot))
+
+
 def _fits(plan: OnChipPlan, config: Configuration) -> bool:
     return all(r.end <= config.vector_memory_words for r in plan.vector.values()) and all(
         r.end <= config.activation_blocks for r in plan.activations.values()
@@ -215,11 +228,16 @@ def _fits(plan: OnChipPlan, config: Configuration) -> bool:
 
 
 def _lay_out(
-    graph: Graph, config: Configuration, heads: Heads, rows: int, logit_rows: int
+    graph: Graph,
+    config: Configuration,
+    heads: Heads,
+    rows: int,
+    logit_rows: int,
+    queries_apart: bool,
 ) -> OnChipPlan:
     model, lanes = graph.config, config.lanes
     at_once = min(rows, group_rows(heads, config))
-    plan = OnChipPlan(rows, heads, at_once, logit_rows)
+    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart)
 
     def words(width: int) -> int:
         return -(-width // lanes)
@@ -250,19 +268,22 @@ def _lay_out(
         "logits": buffers * min(words(model.vocab_size), segment),
     }
     shared = place
-    for line in _TAKE_TURNS:
+    for line in _lines(plan):
         place = shared
         for name in line:
             vector(name, sizes[name])
 
+    blocks = {
+        "normed": rows * blocks_of(model.dim),
+        "queries": heads.n_slots * rows * heads.rows * heads.k_blocks,
+        "probabilities": 2 * at_once * heads.rows,
+        "attended": rows * blocks_of(model.q_dim),
+        "hidden": rows * blocks_of(model.hidden_dim),
+    }
     place = 0
-    for name, size in (
-        ("normed", rows * blocks_of(model.dim)),
-        ("queries", heads.n_slots * rows * heads.rows * heads.k_blocks),
-        ("probabilities", 2 * at_once * heads.rows),
-        ("attended", rows * blocks_of(model.q_dim)),
-        ("hidden", rows * blocks_of(model.hidden_dim)),
-    ):
+    for name, size in blocks.items():
+        if name == "hidden" and _hidden_takes_turns(heads):
+            place = plan.activations["queries"].base
         plan.activations[name] = Region(place, size)
         place += size
     return plan
@@ -398,10 +419,12 @@ def plan_memory(
 def check(graph: Graph, chip: OnChipPlan, config: Configuration) -> None:
     """Raise `CompileError` unless values that live at the same time have their own words, and
     every CODES value has blocks enough."""
-    for line in _TAKE_TURNS:
-        others = {name for names in _TAKE_TURNS if names != line for name in names}
+    for line in _lines(chip):
+        others = {name for names in _lines(chip) if names != line for name in names}
         _check_disjoint([(n, region) for n, region in chip.vector.items() if n not in others])
-    _check_disjoint(list(chip.activations.items()))
+    of_attention = {"queries", "probabilities", "attended"}
+    for dead in ({"hidden"}, of_attention) if _hidden_takes_turns(chip.heads) else (set[str](),):
+        _check_disjoint([(n, region) for n, region in chip.activations.items() if n not in dead])
     for op in graph.layer:
         out = getattr(op, "out", None)
         if out is not None and out.kind is Kind.CODES:

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from weft.compiler.compiled import Layout, lay_out
-from weft.compiler.conventions import Token, batch_scalars, chunk_scalars
+from weft.compiler.conventions import Token, batch_scalars, chunk_scalars, even_chunks
 from weft.errors import WeftError
 from weft.forecast.simulate import STARTS, WEIGHTS, Forecast, forecast
 from weft.model import ModelConfig
@@ -99,14 +99,14 @@ def forecast_model(
     def run(rows: int, position: int, *, head: bool) -> Forecast:
         return forecast(layout.program, config, chunk_scalars(rows, position, head=head))
 
-    size = layout.chip.chunk_rows
-    last = (prompt - 1) // size * size
-    prefill = run(prompt - last, last, head=True)
-    chunks = last // size
-    followed = min(chunks, MOST_CHUNKS)
+    *before, last = even_chunks(prompt, layout.chip.chunk_rows)
+    prefill = run(last[1] - last[0], last[0], head=True)
+    followed = min(len(before), MOST_CHUNKS)
     for k in range(followed):
-        place = k if followed == chunks else round(k * (chunks - 1) / (followed - 1))
-        prefill = prefill.plus(run(size, place * size, head=False), chunks / followed)
+        index = k if followed == len(before) else round(k * (len(before) - 1) / (followed - 1))
+        first, end = before[index]
+        part = run(end - first, first, head=False)
+        prefill = prefill.plus(part, len(before) / followed)
     decode = batched = run(1, seen - 1, head=True)
     if layout.batch and batch > 1:
         scalars = batch_scalars([(sequence, seen - 1) for sequence in range(batch)])

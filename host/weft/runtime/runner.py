@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
-from weft.compiler.conventions import Register, batch_scalars, chunk_scalars
+from weft.compiler.conventions import Register, batch_scalars, chunk_scalars, even_chunks
 from weft.errors import WeftError
 from weft.runtime.program import set_program
 from weft_arch import registers
@@ -91,10 +91,9 @@ class ModelRunner:
         return self.compiled.batch.chip.chunk_rows if self.compiled.batch else 1
 
     def chunks(self, count: int, most: int | None = None) -> list[tuple[int, int]]:
-        """How ``count`` tokens are run: (first, end) of chunks of ``most`` tokens, or as many as
-        there can be."""
-        size = min(most or self.chunk_rows, self.chunk_rows)
-        return [(start, min(start + size, count)) for start in range(0, count, size)]
+        """How ``count`` tokens are run: (first, end) of chunks of at most ``most`` tokens, or as
+        many as there can be."""
+        return even_chunks(count, min(most or self.chunk_rows, self.chunk_rows))
 
     def run_chunk(
         self,
