@@ -97,7 +97,7 @@ def test_models_that_nobody_simulates() -> None:
     assert largest.layout.chip.chunk_rows == 1
     with pytest.raises(CompileError, match=r"the model needs \d+ bytes; addresses have 32 bits"):
         forecast_model(KNOWN_SHAPES["llama-2-7b"], DEFAULT, WeightFormat.W8)
-    with pytest.raises(CompileError, match="one position needs 6272 words of vector memory"):
+    with pytest.raises(CompileError, match="one position needs 5248 words of vector memory"):
         forecast_model(KNOWN_SHAPES["llama-2-7b"], preset("tiny"), WeightFormat.W4)
 
 
