@@ -62,7 +62,9 @@ def batch_ratio(
     """Cycles of a step of several sequences at a position / those of a step of one, with random
     weights, from start command to interrupt."""
     config = find_preset("default")
-    compiled = compile_model(random_checkpoint(shape), config, WeightFormat.W8, max_sequences=8)
+    compiled = compile_model(
+        random_checkpoint(shape), config, WeightFormat.W8, max_sequences=sequences
+    )
     places = [(sequence, position) for sequence in range(sequences)]
     rows = [BatchRow(sequence=s, position=p, token_id=1) for s, p in places]
     size = compiled.memory.size

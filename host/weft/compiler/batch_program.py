@@ -57,41 +57,14 @@ class BatchProgram(LlamaProgram):
         the layer, GROUP_POSITION its position, and CONTEXT the keys that it sees."""
         r, packed = Register, BATCH_REGISTER + number
         used = BATCH_POSITION_BITS + BATCH_SEQUENCE_BITS
-        self.add(
-            Scalar(
-                destination=r.ADDRESS,
-                operation=ScalarOp.SHIFT_RIGHT,
-                address_reg=packed,
-                address=used,
-            )
-        )
+        self.add(self.compute(r.ADDRESS, ScalarOp.SHIFT_RIGHT, packed, used))
         guard = self.open_loop(count_reg=r.ADDRESS)
         self.add(
-            Scalar(
-                destination=r.GROUP_POSITION,
-                operation=ScalarOp.AND,
-                address_reg=packed,
-                address=(1 << BATCH_POSITION_BITS) - 1,
-            ),
+            self.compute(r.GROUP_POSITION, ScalarOp.AND, packed, (1 << BATCH_POSITION_BITS) - 1),
             Scalar(destination=r.CONTEXT, address_reg=r.GROUP_POSITION, address=1),
-            Scalar(
-                destination=r.ADDRESS,
-                operation=ScalarOp.SHIFT_RIGHT,
-                address_reg=packed,
-                address=BATCH_POSITION_BITS,
-            ),
-            Scalar(
-                destination=r.ADDRESS,
-                operation=ScalarOp.AND,
-                address_reg=r.ADDRESS,
-                address=(1 << BATCH_SEQUENCE_BITS) - 1,
-            ),
-            Scalar(
-                destination=r.ADDRESS,
-                operation=ScalarOp.MUL,
-                address_reg=r.ADDRESS,
-                address=self.memory.sequence_kv_bytes,
-            ),
+            self.compute(r.ADDRESS, ScalarOp.SHIFT_RIGHT, packed, BATCH_POSITION_BITS),
+            self.compute(r.ADDRESS, ScalarOp.AND, r.ADDRESS, (1 << BATCH_SEQUENCE_BITS) - 1),
+            self.compute(r.ADDRESS, ScalarOp.MUL, r.ADDRESS, self.memory.sequence_kv_bytes),
             Scalar(destination=r.ADDRESS, address_reg=r.ADDRESS, count_reg=r.KV),
         )
         yield

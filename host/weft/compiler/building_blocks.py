@@ -21,6 +21,8 @@ from weft_arch.isa import (
     Reduce,
     ReduceOp,
     ReducePost,
+    Scalar,
+    ScalarOp,
     StreamWeights,
     Vector,
     VectorDestination,
@@ -61,6 +63,14 @@ class BuildingBlocks:
         whole = words // per_block * per_block
         found = [(0, whole, 0), (whole, words - whole, 1)]
         return [piece for piece in found if piece[1]]
+
+    def compute(
+        self, destination: int, operation: ScalarOp, register: int, value: int
+    ) -> Instruction:
+        """The SCALAR destination = operation(register, value)."""
+        return Scalar(
+            destination=destination, operation=operation, address_reg=register, address=value
+        )
 
     def open_loop(self, *, count: int = 0, count_reg: int = 0) -> int:
         """Begin a hardware loop; `close_loop` takes what this gives."""

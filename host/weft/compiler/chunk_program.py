@@ -28,22 +28,12 @@ class ChunkProgram(LlamaProgram):
 
     def times_query_rows(self, rows: Register) -> Instruction:
         """QUERY_ROWS = query rows of a slot for so many positions."""
-        return Scalar(
-            destination=Register.QUERY_ROWS,
-            operation=ScalarOp.MUL,
-            address_reg=rows,
-            address=self.chip.heads.rows,
-        )
+        return self.compute(Register.QUERY_ROWS, ScalarOp.MUL, rows, self.chip.heads.rows)
 
     def load_rope(self) -> Iterable[Instruction]:
         """Adjacent rows of the table."""
         r, row_words = Register, 4 * self.words(self.model.head_dim)
-        yield Scalar(
-            destination=r.ADDRESS,
-            operation=ScalarOp.MUL,
-            address_reg=r.POSITION,
-            address=self.memory.rope_row_bytes,
-        )
+        yield self.compute(r.ADDRESS, ScalarOp.MUL, r.POSITION, self.memory.rope_row_bytes)
         yield Load(
             address=self.memory.regions["rope"].base,
             address_reg=r.ADDRESS,
@@ -88,30 +78,10 @@ class ChunkProgram(LlamaProgram):
         for first in range(0, self.chip.chunk_rows, size):
             # GROUP_ROWS = min(max(ROWS, first) - first, size); none: the group is left out.
             self.add(
-                Scalar(
-                    destination=r.GROUP_ROWS,
-                    operation=ScalarOp.MAX,
-                    address_reg=r.ROWS,
-                    address=first,
-                ),
-                Scalar(
-                    destination=r.GROUP_ROWS,
-                    operation=ScalarOp.SUB,
-                    address_reg=r.GROUP_ROWS,
-                    address=first,
-                ),
-                Scalar(
-                    destination=r.GROUP_ROWS,
-                    operation=ScalarOp.MIN,
-                    address_reg=r.GROUP_ROWS,
-                    address=size,
-                ),
-                Scalar(
-                    destination=r.ADDRESS,
-                    operation=ScalarOp.MIN,
-                    address_reg=r.GROUP_ROWS,
-                    address=1,
-                ),
+                self.compute(r.GROUP_ROWS, ScalarOp.MAX, r.ROWS, first),
+                self.compute(r.GROUP_ROWS, ScalarOp.SUB, r.GROUP_ROWS, first),
+                self.compute(r.GROUP_ROWS, ScalarOp.MIN, r.GROUP_ROWS, size),
+                self.compute(r.ADDRESS, ScalarOp.MIN, r.GROUP_ROWS, 1),
             )
             guard = self.open_loop(count_reg=r.ADDRESS)
             self.add(

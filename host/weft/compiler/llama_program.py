@@ -129,18 +129,9 @@ class LlamaProgram(AttentionLayer, FeedForwardLayer):
         """Logits of the last row, segment by segment, and the likeliest tokens."""
         r, part = Register, self.memory.head_part
         n_tiles, segment = part.n_tiles[0], self.chip.vector["logits"].size
-        yield Scalar(  # LAST_ROW = (ROWS - 1) * k_blocks
-            destination=r.LAST_ROW,
-            operation=ScalarOp.MUL,
-            address_reg=r.ROWS,
-            address=part.k_blocks,
-        )
-        yield Scalar(
-            destination=r.LAST_ROW,
-            operation=ScalarOp.SUB,
-            address_reg=r.LAST_ROW,
-            address=part.k_blocks,
-        )
+        # LAST_ROW = (ROWS - 1) * k_blocks
+        yield self.compute(r.LAST_ROW, ScalarOp.MUL, r.ROWS, part.k_blocks)
+        yield self.compute(r.LAST_ROW, ScalarOp.SUB, r.LAST_ROW, part.k_blocks)
         yield Store(signal_a=Token.LOGITS_FREE, words=1)
         for start in range(0, n_tiles, segment):
             size = min(segment, n_tiles - start)
