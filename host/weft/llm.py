@@ -106,8 +106,8 @@ class LLM:
         waiting, running = deque(requests), dict[int, Request]()
         try:
             while waiting or running:
-                while waiting and self._free:
-                    sequence = self._free.pop(0)
+                while waiting and (self._free or not running):
+                    sequence = self._take_sequence()
                     running[sequence] = waiting.popleft()
                     self._begin(running[sequence], sequence)
                 self._release(s for s, request in running.items() if request.finish_reason)
@@ -155,12 +155,7 @@ class LLM:
         return Request(prompt, ids, params, self.tokenizer, self.max_model_len - len(ids))
 
     def _stream(self, request: Request) -> Iterator[StreamedToken]:
-        if not self._free:
-            raise WeftError(
-                f"all {self.compiled.max_sequences} sequences are in use; finish a stream first, "
-                "or make the LLM with a larger max_num_seqs."
-            )
-        sequence = self._free.pop(0)
+        sequence = self._take_sequence()
         try:
             text = self._begin(request, sequence)
             while True:
@@ -173,6 +168,15 @@ class LLM:
             self._release([sequence])
         rest = request.rest()
         yield StreamedToken(text=rest, token_id=None, output=self._finished(request))
+
+    def _take_sequence(self) -> int:
+        """The first sequence that no request uses."""
+        if not self._free:
+            raise WeftError(
+                f"all {self.compiled.max_sequences} sequences are in use; finish a stream first, "
+                "or make the LLM with a larger max_num_seqs."
+            )
+        return self._free.pop(0)
 
     def _release(self, sequences: Iterable[int]) -> None:
         self._free = sorted({*self._free, *sequences})

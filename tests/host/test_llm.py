@@ -79,6 +79,8 @@ def test_streams_side_by_side_do_not_disturb_each_other(make_folder: Callable[..
         next(streams[1])
         with pytest.raises(WeftError, match=r"^all 2 sequences are in use; finish a stream first"):
             next(streams[2])
+        with pytest.raises(WeftError, match=r"^all 2 sequences are in use; finish a stream first"):
+            llm.generate(PROMPT, GREEDY)
 
 
 def test_each_prompt_may_have_its_own_parameters(llm: LLM):
