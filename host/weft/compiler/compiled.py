@@ -88,7 +88,7 @@ def lay_out(
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
     plan.check(model_graph, chip, config)
-    rows = _batch_rows(max_sequences, context) if not all_logits else 1
+    most_rows = 1 if all_logits else _batch_rows(max_sequences, context)
 
     def plan_memory(batch: OnChipPlan | None) -> MemoryPlan:
         return plan.plan_memory(
@@ -103,16 +103,16 @@ def lay_out(
         )
 
     batch, memory = None, plan_memory(None)
-    while rows > 1 and batch is None:
+    for rows in range(most_rows, 1, -1):
         batch_chip = plan.plan_chip(model_graph, config, all_logits=True, chunk_rows=rows)
-        rows = batch_chip.chunk_rows
-        if rows > 1:
-            with_batch = plan_memory(batch_chip)
-            program = emit_batch(model_graph, config, batch_chip, with_batch)
-            if len(program) <= config.instruction_words:
-                plan.check(model_graph, batch_chip, config)
-                batch, memory = Batch(chip=batch_chip, program=tuple(program)), with_batch
-        rows -= 1
+        if batch_chip.chunk_rows < rows:
+            continue
+        with_batch = plan_memory(batch_chip)
+        program = emit_batch(model_graph, config, batch_chip, with_batch)
+        if len(program) <= config.instruction_words:
+            plan.check(model_graph, batch_chip, config)
+            batch, memory = Batch(chip=batch_chip, program=tuple(program)), with_batch
+            break
     return Layout(
         chip=chip,
         memory=memory,
