@@ -48,12 +48,17 @@ class FloatModel:
         self.config = checkpoint.config
         self._dtype = dtype
         self._layers = tuple(
-            SimpleNamespace(**{name: self._convert(tensor) for name, tensor in vars(layer).items()})
+            SimpleNamespace(
+                **{
+                    name: self._convert(layer.matrix(name))
+                    for name in checkpoint.config.layer_shapes()
+                }
+            )
             for layer in checkpoint.layers
         )
         self._token_embedding = self._convert(checkpoint.token_embedding)
-        self._final_norm = self._convert(checkpoint.final_norm)
-        self._lm_head = self._convert(checkpoint.lm_head)
+        self._final_norm = self._convert(checkpoint.vector("final_norm"))
+        self._lm_head = self._convert(checkpoint.matrix("lm_head"))
 
     def logits(self, token_ids: Sequence[int], cache: FloatKVCache | None = None) -> Array:
         """Logits [tokens, vocab_size]; row `i` predicts what follows `token_ids[i]`.

@@ -40,9 +40,12 @@ def test_weights_lie_in_the_order_of_their_use(model: CompiledModel) -> None:
         # 100 hidden channels in slices of four tiles
         for start in range(0, 100, 32):
             end = start + 32
-            order += [as_floats(layer.w_gate, start, end), as_floats(layer.w_up, start, end)]
+            order += [
+                as_floats(layer.matrix("w_gate"), start, end),
+                as_floats(layer.w_up, start, end),
+            ]
         order.append(as_floats(layer.w_down))
-    for matrix in [*order, as_floats(MODEL.lm_head)]:
+    for matrix in [*order, as_floats(MODEL.matrix("lm_head"))]:
         expected = quantize(matrix, model.weights)
         tiles = -(-expected.rows // model.config.array_cols) * expected.blocks
         size = tiles * model.config.tile_bytes(bits)
@@ -55,7 +58,7 @@ def test_weights_lie_in_the_order_of_their_use(model: CompiledModel) -> None:
 
 def test_gains_and_embedding(model: CompiledModel) -> None:
     gains = [g for la in MODEL.layers for g in (la.attention_norm, la.ffn_norm)]
-    expected = np.concatenate([*gains, MODEL.final_norm])
+    expected = np.concatenate([*gains, MODEL.vector("final_norm")])
     np.testing.assert_array_equal(region(model, "gains").view(np.float32), expected)
     embedding = region(model, "embedding").view(np.float16).reshape(101, 64)
     np.testing.assert_array_equal(embedding, as_floats(MODEL.token_embedding).astype(np.float16))

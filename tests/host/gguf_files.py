@@ -47,9 +47,12 @@ def encoded(matrix: np.ndarray, kind: Type) -> np.ndarray:
 
 def gguf_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """Every tensor as float32 under its name in GGUF files."""
-    found = {EMBEDDING: as_floats(checkpoint.token_embedding), FINAL_NORM: checkpoint.final_norm}
+    found = {
+        EMBEDDING: as_floats(checkpoint.token_embedding),
+        FINAL_NORM: checkpoint.vector("final_norm"),
+    }
     if not checkpoint.config.tied_embeddings:
-        found[HEAD] = as_floats(checkpoint.lm_head)
+        found[HEAD] = as_floats(checkpoint.matrix("lm_head"))
     for index, layer in enumerate(checkpoint.layers):
         for field, name in LAYER_NAMES.items():
             found[f"blk.{index}.{name}"] = as_floats(getattr(layer, field))

@@ -78,7 +78,7 @@ def test_a_tied_table_in_q8_0_is_the_head_unchanged(stories: LoadedModel, tmp_pa
     with LLM(path, device="reference", max_model_len=64) as llm:
         (output,) = llm.generate(PROMPTS[0], GREEDY)
         sentence = llm.loaded.repacked.sentence("w8")
-        head = as_quantized(llm.loaded.checkpoint.lm_head, WeightFormat.W8)
+        head = as_quantized(llm.loaded.checkpoint.matrix("lm_head"), WeightFormat.W8)
     assert len(output.token_ids) == 24
     assert sentence == "all 29 matrices are in w8 exactly as the file has them."
     table = gguf_tensors(stories.checkpoint)["token_embd.weight"]
@@ -214,7 +214,7 @@ def test_an_untied_head_is_read(stories: LoadedModel, tmp_path: Path):
     path = write_gguf(tmp_path / "m.gguf", stories, all_of(Type.F32), tensors=written)
     checkpoint = load_gguf(path).checkpoint
     assert not checkpoint.config.tied_embeddings
-    np.testing.assert_array_equal(as_floats(checkpoint.lm_head), head)
+    np.testing.assert_array_equal(as_floats(checkpoint.matrix("lm_head")), head)
     assert read_gguf_config(path) == checkpoint.config
 
 

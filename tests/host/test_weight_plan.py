@@ -21,7 +21,7 @@ def test_each_kind_of_weight_takes_its_format(make_folder: Callable[..., Path]):
             expected = quantize(getattr(before, name), WeightFormat.W4).dequantize()
             np.testing.assert_array_equal(getattr(after, name), expected)
         assert after.attention_norm is before.attention_norm
-    expected = as_quantized(checkpoint.lm_head, WeightFormat.W8).dequantize()
+    expected = as_quantized(checkpoint.matrix("lm_head"), WeightFormat.W8).dequantize()
     np.testing.assert_array_equal(rounded.lm_head, expected)
     assert rounded.token_embedding is checkpoint.token_embedding
 

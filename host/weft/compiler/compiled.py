@@ -18,6 +18,7 @@ from weft.compiler.emit import emit, emit_batch
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
+from weft.compiler.support import unsupported
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
 from weft.quantize import WeightFormat
@@ -81,6 +82,9 @@ def lay_out(
     chunk_rows: int | None = None,
 ) -> Layout:
     """Everything of `compile_model` that needs no weights."""
+    reason = unsupported(model)
+    if reason is not None:
+        raise CompileError(reason)
     context = model.max_context if max_context is None else max_context
     if not 1 <= context <= model.max_context:
         raise CompileError(f"max_context is {context}; this model takes 1 to {model.max_context}.")

@@ -39,7 +39,7 @@ def fill_memory(
         image[start : start + data.size] = data
 
     gains = [g for la in checkpoint.layers for g in (la.attention_norm, la.ffn_norm)]
-    put("gains", np.stack([*gains, checkpoint.final_norm]).astype("<f4"))
+    put("gains", np.stack([*gains, checkpoint.vector("final_norm")]).astype("<f4"))
     put("rope", rope_table(checkpoint.config, max_context))
     for first in range(0, checkpoint.config.vocab_size, EMBEDDING_ROWS):
         floats = as_floats(checkpoint.token_embedding, first, first + EMBEDDING_ROWS)
@@ -53,12 +53,13 @@ def fill_memory(
     for index, layer in enumerate(checkpoint.layers):
         offset = index * memory.layer_weight_bytes
         names = [name for part in memory.layer_parts for name in part.names]
-        tiles = {name: weight_tiles(config, getattr(layer, name), form) for name in names}
+        tiles = {name: weight_tiles(config, layer.matrix(name), form) for name in names}
         for part in memory.layer_parts:
             raw = _pack(part, tiles)
             put("weights", raw, offset)
             offset += raw.size
-    head = _pack(memory.head_part, {"lm_head": weight_tiles(config, checkpoint.lm_head, form)})
+    lm_head = weight_tiles(config, checkpoint.matrix("lm_head"), form)
+    head = _pack(memory.head_part, {"lm_head": lm_head})
     put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
     return image
 
