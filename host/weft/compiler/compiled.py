@@ -18,7 +18,7 @@ from weft.compiler.emit import emit, emit_batch
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
-from weft.compiler.support import unsupported
+from weft.compiler.support import longest_context, unsupported
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
 from weft.quantize import WeightFormat
@@ -85,10 +85,8 @@ def lay_out(
     reason = unsupported(model)
     if reason is not None:
         raise CompileError(reason)
-    context = model.max_context if max_context is None else max_context
-    if not 1 <= context <= model.max_context:
-        raise CompileError(f"max_context is {context}; this model takes 1 to {model.max_context}.")
-    model_graph = graph.llama_graph(model)
+    context = _context(model, max_context)
+    model_graph = graph.transformer_graph(model)
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
     plan.check(model_graph, chip, config)
@@ -125,6 +123,16 @@ def lay_out(
     )
 
 
+def _context(model: ModelConfig, max_context: int | None) -> int:
+    """The context to compile for, by default the longest."""
+    longest = longest_context(model)
+    context = longest if max_context is None else max_context
+    if 1 <= context <= longest:
+        return context
+    window = " with its sliding window" if longest < model.max_context else ""
+    raise CompileError(f"max_context is {context}; this model takes 1 to {longest}{window}.")
+
+
 def _batch_rows(max_sequences: int, context: int) -> int:
     """Rows of a batch that registers and sequences allow."""
     if context > 1 << BATCH_POSITION_BITS or max_sequences > 1 << BATCH_SEQUENCE_BITS:
@@ -149,7 +157,7 @@ def compile_model(
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
     Raises `CompileError` when the model does not fit.
     """
-    context = checkpoint.config.max_context if max_context is None else max_context
+    context = _context(checkpoint.config, max_context)
     weight_format = WeightFormat(weights)
     layout = lay_out(
         checkpoint.config,

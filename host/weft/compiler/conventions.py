@@ -34,7 +34,7 @@ class Register(IntEnum):
     CONTEXT = 3
     """keys that an ATTEND goes through"""
     WEIGHTS = 4
-    GAINS = 5
+    PARAMETERS = 5
     KV = 6
     ADDRESS = 7
     """of whatever comes next"""
@@ -78,15 +78,19 @@ class Token(IntEnum):
     NORMED_FFN = 10
     GATE_UP = 11
     HIDDEN = 12
-    GAIN_A = 13
-    GAIN_A_FREE = 14
-    GAIN_B = 15
-    GAIN_B_FREE = 16
+    PARAMETERS_A = 13
+    PARAMETERS_A_FREE = 14
+    PARAMETERS_B = 15
+    PARAMETERS_B_FREE = 16
     LOGITS = 17
     LOGITS_FREE = 18
     GATE_UP_FREE = 19
     KEYS_VALUES_FREE = 20
     """used where the queries take the words of keys and values"""
+    BRANCH_OUT = 21
+    """used where a norm follows the product that ends a part of a layer"""
+    EMBEDDED = 22
+    """used where more belongs to a row than its embedding"""
 
 
 def even_chunks(count: int, most: int) -> list[tuple[int, int]]:

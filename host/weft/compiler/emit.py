@@ -19,7 +19,7 @@ def emit(
     graph: Graph, config: Configuration, chip: OnChipPlan, memory: MemoryPlan
 ) -> list[Instruction]:
     """The program for chunks of one sequence, of any size, and so for its decode steps too.
-    ``graph`` must be of the Llama form that `llama_graph` makes."""
+    ``graph`` must be of the Llama form that `transformer_graph` makes."""
     return ChunkProgram(graph, config, chip, memory).emit()
 
 
