@@ -40,7 +40,7 @@ enum weft_end_reason {
     WEFT_END_REASON_BAD_JOB = 8, /* the job cannot be run; detail is the JobError */
     /* a logit is NaN or plus infinity, or all are minus infinity: detail is its bits */
     WEFT_END_REASON_BAD_LOGITS = 9,
-    /* the CPU was reset under way; detail is 1 if by the watchdog */
+    /* the CPU was reset under way; detail is BOOT_STATUS as it found it then */
     WEFT_END_REASON_INTERRUPTED = 10,
 };
 
@@ -77,7 +77,6 @@ enum weft_job_error {
 #define WEFT_RINGS_TOKEN_ENTRIES_OFFSET 28 /* its records, a power of two, at least 2 */
 #define WEFT_RINGS_JOB_HEAD_OFFSET 32 /* jobs that were put */
 #define WEFT_RINGS_TOKEN_TAIL_OFFSET 36 /* records that the host has read */
-#define WEFT_RINGS_CANCEL_UNTIL_OFFSET 40 /* jobs with a number before it are cancelled */
 
 /* Rings, the firmware's part, from WEFT_FIRMWARE_OFFSET on: byte offsets */
 #define WEFT_STATE_JOB_TAKEN_OFFSET 0 /* jobs that were begun */
@@ -134,6 +133,7 @@ enum weft_job_error {
 #define WEFT_JOB_TOP_P_OFFSET 52
 #define WEFT_JOB_TOP_K_OFFSET 56 /* choose among so many; 0 is all */
 #define WEFT_JOB_RUN_CYCLES_OFFSET 60 /* cycles that one run may take; 0: 2,000,000,000 */
+#define WEFT_JOB_CANCEL_OFFSET 64 /* not 0: the host wants the job to end */
 
 /* Its answer, from WEFT_ANSWER_OFFSET on: byte offsets */
 #define WEFT_ANSWER_NUMBER_OFFSET 0 /* number of the job */

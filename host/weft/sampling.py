@@ -75,16 +75,18 @@ def splitmix64(seed: int, step: int) -> int:
 class Sampler:
     """Chooses tokens as `params` say; holds no state but the seed, so any step can be repeated.
 
-    Without a seed in `params` a fresh one is taken; `seed` tells which.
+    Without a seed in `params` a fresh one is taken; `seed` tells which. `inverse_temperature` (0
+    where greedy) and `top_p` are the integers of steps 3 and 4.
     """
 
     def __init__(self, params: SamplingParams) -> None:
         self.params = params
         self.seed = secrets.randbits(64) if params.seed is None else params.seed
         self._key = splitmix64_mix(self.seed)
-        self._top_p = max(1, round(params.top_p * (1 << TOP_P_BITS)))
+        self.top_p = max(1, round(params.top_p * (1 << TOP_P_BITS)))
+        self.inverse_temperature = 0
         if not params.greedy:
-            self._inverse_temperature = round((1 << DISTANCE_SHIFT) * LOG2_E / params.temperature)
+            self.inverse_temperature = round((1 << DISTANCE_SHIFT) * LOG2_E / params.temperature)
 
     def sample(self, logits: Logits, step: int) -> int:
         """The token id chosen from logits [vocab_size] as number `step` of the output.
@@ -110,7 +112,7 @@ class Sampler:
             logits = logits[: self.params.top_k]
         sums = np.cumsum(self._weights(logits), dtype=np.uint64).tolist()
         total: int = sums[-1]
-        kept = next(i for i, part in enumerate(sums) if part << TOP_P_BITS >= self._top_p * total)
+        kept = next(i for i, part in enumerate(sums) if part << TOP_P_BITS >= self.top_p * total)
         drawn = (splitmix64(self._key, step) * sums[kept]) >> 64
         return token_ids[next(i for i, part in enumerate(sums) if part > drawn)]
 
@@ -119,7 +121,7 @@ class Sampler:
         with np.errstate(over="ignore"):
             scaled = np.floor(logits.astype(np.float64) * (1 << LOGIT_FRACTION_BITS))
         fixed = scaled.clip(-(1 << 31), (1 << 31) - 1).astype(np.int64)
-        distance = ((fixed[0] - fixed) * self._inverse_temperature) >> DISTANCE_SHIFT
+        distance = ((fixed[0] - fixed) * self.inverse_temperature) >> DISTANCE_SHIFT
         index, fraction = (distance >> 8) & 255, distance & 255
         table = np.array(EXP2_TABLE, np.int64)
         high, low = table[index], table[index + 1]

@@ -13,21 +13,22 @@ n modulo the number of entries, which is a power of two. A job's number is the v
 before it was put. What is written once, by whom and when:
 
 - The host writes the host's part of the rings, with all counters of both parts equal to their
-  starting values, while MAILBOX is 0 or the CPU is held, and then MAILBOX.
+  starting values, while MAILBOX is 0 or the CPU is held, and then MAILBOX; and DOORBELL, unless the
+  CPU was held.
 - The host writes a slot, and what it points to, while `job_head - job_tail` is less than
-  `job_entries`; then `job_head`; then DOORBELL. It changes nothing of it until the job has ended.
+  `job_entries`; then `job_head`; then DOORBELL. Until the job has ended it changes nothing of it but
+  `cancel`, which it may set at any time.
 - The firmware takes jobs one after the other, in order: it sets `reason` of the answer to NONE and
   `job_taken` to the number of the next one. A job is under way while `job_taken - job_tail` is 1.
 - The firmware writes a record while `token_head - token_tail` is less than `token_entries` (it
-  waits for that, and goes on looking at `cancel_until`); then `token_head`; then NOTIFY.
+  waits for that, and goes on looking at `cancel`); then `token_head`; then NOTIFY.
 - At the end of a job it writes the answer, `reason` last; then the record of the end, behind all
   records of its tokens; then `job_tail`; then NOTIFY. If it is reset in between, it writes that
   record again: the host passes over records of jobs that have ended.
 - The host reads records up to `token_head`, and then sets `token_tail`; it sets NOTIFY to 0 before
   it reads `token_head`, so no notice is lost.
-- Jobs with a number before `cancel_until` end as CANCELLED as soon as the firmware sees it, which
-  is between two runs of the accelerator or between two looks at a full token ring. The host keeps
-  `job_tail <= cancel_until <= job_head` in the order of counting, at the latest with each job put.
+- A job whose `cancel` is set ends as CANCELLED as soon as the firmware sees it, which is between two
+  runs of the accelerator or two looks at a full token ring. A job may also end otherwise before.
 
 Each word is written by one side only. The CPU's accesses to the DRAM are not cached; they, and
 those of the link, take effect in the order in which they were made.
@@ -126,7 +127,7 @@ class EndReason(IntEnum):
     BAD_LOGITS = 9
     """a logit is NaN or plus infinity, or all are minus infinity: detail is its bits"""
     INTERRUPTED = 10
-    """the CPU was reset under way; detail is 1 if by the watchdog"""
+    """the CPU was reset under way; detail is BOOT_STATUS as it found it then"""
 
 
 class JobError(IntEnum):
@@ -175,7 +176,6 @@ class Rings(Record32):
     token_entries: int = word("its records, a power of two, at least 2")
     job_head: int = word("jobs that were put", default=0)
     token_tail: int = word("records that the host has read", default=0)
-    cancel_until: int = word("jobs with a number before it are cancelled", default=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +245,7 @@ class Job(Record32):
     )
     top_k: int = word("choose among so many; 0 is all", default=0)
     run_cycles: int = word("cycles that one run may take; 0: 2,000,000,000", default=0)
+    cancel: int = word("not 0: the host wants the job to end", default=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ def test_places_that_firmware_and_host_rely_on() -> None:
     assert Rings.size() <= jobs.FIRMWARE_OFFSET
     assert jobs.FIRMWARE_OFFSET + RingsState.size() <= jobs.RINGS_BYTES
     assert ModelDescriptor.size() <= jobs.MODEL_BYTES
-    assert Job.size() == 64
+    assert Job.size() == 68
     assert Job.offset("seed") == 40
     assert jobs.ANSWER_OFFSET + JobAnswer.size() == jobs.JOB_BYTES
     assert Record.size() == jobs.RECORD_BYTES
