@@ -16,8 +16,8 @@ before it was put. What is written once, by whom and when:
   starting values, while MAILBOX is 0 or the CPU is held, and then MAILBOX; and DOORBELL, unless the
   CPU was held.
 - The host writes a slot, and what it points to, while `job_head - job_tail` is less than
-  `job_entries`; then `job_head`; then DOORBELL. Until the job has ended it changes nothing of it but
-  `cancel`, which it may set at any time.
+  `job_entries`; then `job_head`; then DOORBELL. Until the job has ended it changes nothing of it
+  but `cancel`, which it may set at any time.
 - The firmware takes jobs one after the other, in order: it sets `reason` of the answer to NONE and
   `job_taken` to the number of the next one. A job is under way while `job_taken - job_tail` is 1.
 - The firmware writes a record while `token_head - token_tail` is less than `token_entries` (it
@@ -27,8 +27,8 @@ before it was put. What is written once, by whom and when:
   record again: the host passes over records of jobs that have ended.
 - The host reads records up to `token_head`, and then sets `token_tail`; it sets NOTIFY to 0 before
   it reads `token_head`, so no notice is lost.
-- A job whose `cancel` is set ends as CANCELLED as soon as the firmware sees it, which is between two
-  runs of the accelerator or two looks at a full token ring. A job may also end otherwise before.
+- A job whose `cancel` is set ends as CANCELLED as soon as the firmware sees it: between two runs of
+  the accelerator or two looks at a full token ring. It may also end otherwise before.
 
 Each word is written by one side only. The CPU's accesses to the DRAM are not cached; they, and
 those of the link, take effect in the order in which they were made.
