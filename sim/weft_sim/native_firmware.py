@@ -149,15 +149,15 @@ class NativeFirmware:
         if self._held:
             self._running = self._trapped = False
 
-    def step(self) -> None:
-        """Let the CPU, and the accelerator, run for a while."""
+    def step(self, count: int = _STEPS) -> None:
+        """Let the CPU go so many steps of its loop, and then the accelerator for a while."""
         if self._held or self._trapped:
             return
         if not self._running:
             self._running = True
             self._call("native_start")
         else:
-            self._call("native_steps", _STEPS)
+            self._call("native_steps", count)
         self._cycles += _STEP_CYCLES
         self._run_accelerator()
 
