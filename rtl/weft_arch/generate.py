@@ -9,7 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from weft_arch.generators import c_header, instruction_page, link_page, register_page
+from weft_arch.generators import (
+    c_header,
+    instruction_page,
+    link_page,
+    register_page,
+    soc_page,
+)
 
 __all__ = ["FILES", "main", "stale"]
 
@@ -20,6 +26,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/instruction-set.md": instruction_page.render,
     "docs/registers.md": register_page.render,
     "docs/link.md": link_page.render,
+    "docs/soc.md": soc_page.render,
     "firmware/weft_arch.h": c_header.render,
 }
 """Each generated file, from the checkout on, and what makes it."""

@@ -6,7 +6,7 @@ import struct
 import textwrap
 from enum import IntEnum, IntFlag
 
-from weft_arch import blocks, encoding, functions, isa, link, registers
+from weft_arch import blocks, encoding, functions, isa, link, registers, soc
 from weft_arch.config import BLOCK, PRESETS, Configuration
 from weft_arch.generators.sources import constant_docs, member_docs, snake_case
 from weft_arch.isa import COMMON_FIELDS, INSTRUCTIONS, FieldSpec
@@ -37,12 +37,15 @@ _KINDS: tuple[type[IntEnum] | type[IntFlag], ...] = (
     registers.EngineState,
     link.LinkOpcode,
     link.LinkStatus,
+    soc.CpuControl,
+    soc.SocInterrupt,
+    soc.BootStage,
 )
 _HEAD = """\
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Written by `python -m weft_arch.generate` from the Python package weft_arch; do not edit.
  *
- * docs/instruction-set.md and docs/registers.md say what it all means. */
+ * docs/instruction-set.md, docs/registers.md and docs/soc.md say what it all means. */
 #ifndef WEFT_ARCH_H
 #define WEFT_ARCH_H
 
@@ -82,7 +85,7 @@ def render() -> str:
         specs = isa.field_specs(cls)
         if specs:
             parts.append(_fields(f"Fields of {opcode.name}", opcode.name, specs))
-    parts += [_image(), _registers(), _link(), _formats()]
+    parts += [_image(), _registers(), _link(), _soc(), _formats()]
     parts += [_preset(config) for config in PRESETS.values()]
     return "\n".join([*parts, _HELPERS])
 
@@ -183,6 +186,26 @@ def _link() -> str:
             lines.append(_define(f"LINK_{prefix}_{name.upper()}_OFFSET", at, doc))
             at += struct.calcsize("<" + code)
     return _block("The link between host and board: sizes and byte offsets", lines)
+
+
+def _soc() -> str:
+    docs = constant_docs(soc.__name__)
+    lines = [
+        _define("SOC_ID_VALUE", f"{soc.SOC_ID_VALUE:#010x}u"),
+        _define("SOC_VERSION_VALUE", f"{soc.SOC_VERSION_VALUE:#010x}u"),
+        _define("SOC_LINK_BASE", f"{soc.LINK_BASE:#x}", docs["LINK_BASE"]),
+    ]
+    for name in ("STAGE_MASK", "DETAIL_SHIFT", "JOBS_SHIFT"):
+        lines.append(_define(f"BOOT_{name}", getattr(soc, f"BOOT_{name}"), docs[f"BOOT_{name}"]))
+    expired = f"{soc.WATCHDOG_EXPIRED:#010x}u"
+    lines.append(_define("BOOT_WATCHDOG_EXPIRED", expired, docs["WATCHDOG_EXPIRED"]))
+    for area in soc.MEMORY_MAP:
+        lines.append(_define(f"{area.name}_BASE", f"{area.base:#010x}u", area.doc))
+        lines.append(_define(f"{area.name}_BYTES", f"{area.bytes:#x}u"))
+    for r in soc.SOC_REGISTERS.values():
+        name = r.name.removeprefix("SOC_")
+        lines.append(_define(f"SOC_REG_{name}", f"{r.offset:#04x}", r.doc))
+    return _block("The board's CPU: memory map, and byte offsets of its registers", lines)
 
 
 def _formats() -> str:
