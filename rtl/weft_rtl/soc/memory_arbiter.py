@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -34,16 +34,29 @@ class MemoryArbiter(wiring.Component):
     -------
     accelerator, cpu, link : AXI4 manager's signature, flipped
     memory : AXI4 manager's signature
+    i_hold : In(1)
+        Take no address from the accelerator.
+    o_quiet : Out(1)
+        Nothing of the accelerator's is outstanding; while ``i_hold`` is up, it stays so.
     """
 
     accelerator: Any
     cpu: Any
     link: Any
     memory: Any
+    i_hold: Signal
+    o_quiet: Signal
 
     def __init__(self, config: Configuration) -> None:
         signature = axi4_signature(config)
-        super().__init__({**dict.fromkeys(MANAGERS, In(signature)), "memory": Out(signature)})
+        super().__init__(
+            {
+                **dict.fromkeys(MANAGERS, In(signature)),
+                "memory": Out(signature),
+                "i_hold": In(1),
+                "o_quiet": Out(1, init=1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -51,14 +64,14 @@ class MemoryArbiter(wiring.Component):
         managers = [getattr(self, name) for name in MANAGERS]
 
         asked = m.submodules.read_owners = SyncFIFOBuffered(width=2, depth=_OUTSTANDING)
-        self._addresses(m, managers, "ar", [asked])
+        reads = self._addresses(m, managers, "ar", [asked])
         self._answers(m, managers, "r", asked)
         m.d.comb += asked.r_en.eq(memory.rvalid & memory.rready & memory.rlast)
 
         # What has no data yet has no answer either, so the second queue is never the fuller one.
         issued = m.submodules.write_owners = SyncFIFOBuffered(width=2, depth=_OUTSTANDING)
         sending = m.submodules.data_owners = SyncFIFOBuffered(width=2, depth=_OUTSTANDING)
-        self._addresses(m, managers, "aw", [issued, sending])
+        writes = self._addresses(m, managers, "aw", [issued, sending])
         self._answers(m, managers, "b", issued)
         m.d.comb += [
             issued.r_en.eq(memory.bvalid & memory.bready),
@@ -68,22 +81,32 @@ class MemoryArbiter(wiring.Component):
             with m.If(sending.r_rdy & (sending.r_data == index)):
                 m.d.comb += [manager.wready.eq(memory.wready), memory.wvalid.eq(manager.wvalid)]
                 m.d.comb += [f.eq(getattr(manager, n)) for n, f in _payload(memory, "w")]
+
+        quiet = []
+        for name, begun, queue in (("reads", reads, asked), ("writes", writes, issued)):
+            outstanding = Signal(range(_OUTSTANDING + 2), name=f"outstanding_{name}")
+            ended = queue.r_en & (queue.r_data == 0)
+            m.d.sync += outstanding.eq(outstanding + begun - ended)
+            quiet.append((outstanding == 0) & ~begun)
+        m.d.sync += self.o_quiet.eq(Cat(quiet).all())
         return m
 
     def _addresses(
         self, m: Module, managers: list[Any], channel: str, queues: list[SyncFIFOBuffered]
-    ) -> None:
-        """Choose a manager whenever the register to the memory is empty, and note it."""
+    ) -> Value:
+        """Choose a manager whenever the register to the memory is empty, and note it; whether it
+        is the accelerator."""
         memory = self.memory
         valid = getattr(memory, f"{channel}valid")
         asking = Signal(len(managers), name=f"{channel}_asking")
+        allowed = Cat(~self.i_hold, 1, 1)
         owner = Signal(2, name=f"{channel}_owner")
         go = Signal(name=f"{channel}_go")
         passed = Signal(range(PATIENCE_BURSTS + 1), name=f"{channel}_passed")
         link_next = Signal(name=f"{channel}_link_next")
         others = asking[1:].any()
         m.d.comb += [
-            asking.eq(Cat(getattr(manager, f"{channel}valid") for manager in managers)),
+            asking.eq(Cat(getattr(manager, f"{channel}valid") for manager in managers) & allowed),
             go.eq(~valid & queues[0].w_rdy & asking.any()),
         ]
         with m.If(~asking[0] | (others & (passed == PATIENCE_BURSTS))):
@@ -103,6 +126,7 @@ class MemoryArbiter(wiring.Component):
             m.d.comb += getattr(manager, f"{channel}ready").eq(mine)
             with m.If(mine):
                 m.d.sync += [f.eq(getattr(manager, n)) for n, f in _payload(memory, channel)]
+        return go & (owner == 0)
 
     def _answers(
         self, m: Module, managers: list[Any], channel: str, owners: SyncFIFOBuffered

@@ -33,18 +33,26 @@ class RegisterBus(wiring.Component):
     -------
     link, cpu : AXI4-Lite subordinates, 32-bit addresses
     accelerator, soc : AXI4-Lite managers
+    i_hold : In(1)
+        Begin no access.
+    o_idle : Out(1)
+        No access is under way; while ``i_hold`` is up, it stays so.
     """
 
     link: Any
     cpu: Any
     accelerator: Any
     soc: Any
+    i_hold: Signal
+    o_idle: Signal
 
     def __init__(self) -> None:
         super().__init__(
             {
                 **{name: Out(axi_lite_signature()) for name in _MANAGERS},
                 **{name: In(axi_lite_signature(bits)) for name, bits in _ADDRESS_BITS.items()},
+                "i_hold": In(1),
+                "o_idle": Out(1),
             }
         )
 
@@ -82,7 +90,7 @@ class RegisterBus(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += go.eq(Cat(wants).any())
+                m.d.comb += [go.eq(Cat(wants).any() & ~self.i_hold), self.o_idle.eq(~go)]
                 for index, bus in enumerate(managers):
                     write = bus.awvalid & bus.wvalid
                     with m.If(go & (manager == index)):
