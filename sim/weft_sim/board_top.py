@@ -10,11 +10,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_rtl.boards.board import Board
+from weft_rtl.soc.cpu_core import cpu_core_verilog
 from weft_rtl.soc.soc import Soc
 from weft_rtl.verilog_text import to_verilog
 from weft_sim.sdram_model import sdram_model_parameters, sdram_model_verilog
 
-__all__ = ["MODEL_PORTS", "TOP", "SimulatedBoard", "board_verilog"]
+__all__ = ["IDLE_FIRMWARE", "MODEL_PORTS", "TOP", "SimulatedBoard", "board_verilog"]
 
 TOP = "simulated_board"
 MODEL_PORTS = {
@@ -30,6 +31,10 @@ MODEL_PORTS = {
     "refreshes": 64,
 }
 """What the SDRAM model tells, and its bits."""
+
+
+IDLE_FIRMWARE = (0x6F).to_bytes(4, "little")
+"""A jump to itself. The simulation writes the ROM later, so that a firmware needs no new model."""
 
 
 class SimulatedBoard(wiring.Component):
@@ -98,5 +103,6 @@ class SimulatedBoard(wiring.Component):
 
 def board_verilog(board: Board, *, told_clock_hz: int | None = None) -> str:
     """The board as Verilog text; its top module is `TOP`."""
-    soc = Soc(board, told_clock_hz=told_clock_hz)
-    return to_verilog(SimulatedBoard(board, soc), TOP) + sdram_model_verilog()
+    soc = Soc(board, firmware=IDLE_FIRMWARE, told_clock_hz=told_clock_hz)
+    text = to_verilog(SimulatedBoard(board, soc), TOP)
+    return text + cpu_core_verilog() + sdram_model_verilog()

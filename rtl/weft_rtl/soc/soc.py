@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft_rtl.boards.board import Board
 from weft_rtl.soc.accelerator_reset import AcceleratorReset
+from weft_rtl.soc.cpu import Cpu
 from weft_rtl.soc.link_bridge import LinkUart
 from weft_rtl.soc.memory_arbiter import MemoryArbiter
 from weft_rtl.soc.register_bus import RegisterBus
@@ -24,12 +25,14 @@ _REGISTER_ADDRESS_BITS = 32
 
 
 class Soc(wiring.Component):
-    """Accelerator, SDRAM controller and link, joined::
+    """Accelerator, CPU, link and SDRAM controller, joined::
 
-        UART - LinkUart --+-- RegisterBus --+-- accelerator's registers
-                          |                 +-- SocRegisters
-                          +-- MemoryArbiter ---- SdramController - pads
-               accelerator ---/
+        UART - LinkUart --+--------------- RegisterBus --+-- accelerator's registers
+                          |                /             +-- SocRegisters
+                     Cpu -----------------<
+                          |                \\
+                          +--------------- MemoryArbiter -- SdramController - pads
+               accelerator ----------------/
 
     Runs in ``sync``, whose clock has ``board.clock_hz`` and whose reset is held until both clocks
     run; the pads' side in ``sdram`` (no reset).
@@ -44,6 +47,8 @@ class Soc(wiring.Component):
     Parameters
     ----------
     board : Board
+    firmware : bytes
+        What the CPU's ROM holds; None for a board without a CPU.
     told_clock_hz : int
         The clock that the board tells the host; a simulation runs more slowly than ``clock_hz``.
     read_delay_cycles : int
@@ -60,6 +65,7 @@ class Soc(wiring.Component):
         self,
         board: Board,
         *,
+        firmware: bytes | None,
         told_clock_hz: int | None = None,
         read_delay_cycles: int | None = None,
     ) -> None:
@@ -67,6 +73,7 @@ class Soc(wiring.Component):
         self.board = board
         self._accelerator = WeftTop(config)
         self._sdram = SdramController(config, board.timing, read_delay_cycles=read_delay_cycles)
+        self._cpu = None if firmware is None else Cpu(config, firmware)
         self._link = LinkUart(
             config,
             memory_bytes=board.memory_bytes,
@@ -104,6 +111,15 @@ class Soc(wiring.Component):
         connect(m, link.bus, bus.link)
         connect(m, bus.soc, registers.bus)
         connect(m, sdram.pads, flipped(self.pads))
+
+        if self._cpu is not None:
+            m.submodules.cpu = cpu = self._cpu
+            connect(m, cpu.axi, arbiter.cpu)
+            connect(m, cpu.registers, bus.cpu)
+            m.d.comb += [
+                cpu.i_interrupts.eq(registers.o_cpu_irq),
+                cpu.i_reset.eq(registers.o_cpu_reset),
+            ]
 
         m.d.comb += [
             accelerator.clk.eq(ClockSignal()),
