@@ -32,7 +32,9 @@ class System:
         dut = bench.dut
         self.managers = {
             name: stalled(
-                bench, AxiLiteMaster(AxiLiteBus.from_prefix(dut, f"{name}_"), dut.clk, dut.rst), name
+                bench,
+                AxiLiteMaster(AxiLiteBus.from_prefix(dut, f"{name}_"), dut.clk, dut.rst),
+                name,
             )
             for name in ("link", "cpu")
         }
