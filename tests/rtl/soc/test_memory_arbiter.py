@@ -29,9 +29,7 @@ def managers(bench: Bench) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in MANAGERS:
         bus = AxiBus.from_prefix(bench.dut, f"{name}_")
-        found[name] = master = AxiMaster(
-            bus, bench.dut.clk, bench.dut.rst, max_burst_len=BURST
-        )
+        found[name] = master = AxiMaster(bus, bench.dut.clk, bench.dut.rst, max_burst_len=BURST)
         for interface, channel in (("read", "ar"), ("read", "r"), ("write", "aw")):
             stalls = Stalls(bench.stall, bench.random_for(f"{name}/{channel}"))
             port = getattr(getattr(master, f"{interface}_if"), f"{channel}_channel")
