@@ -49,7 +49,8 @@ LINK_BASE = 0x1_0000
 BOOT_STAGE_MASK = 0xFF
 """Bits of BOOT_STATUS that hold the `BootStage`."""
 BOOT_DETAIL_SHIFT = 8
-"""First of the 8 bits of BOOT_STATUS with details: the trap's cause after TRAP, else 0."""
+"""First of the 8 bits of BOOT_STATUS with details: the trap's cause after TRAP; 1 while READY says
+that MAILBOX does not lead to rings; else 0."""
 BOOT_JOBS_SHIFT = 16
 """First of the 8 bits of BOOT_STATUS with the version of the jobs that the firmware takes."""
 WATCHDOG_EXPIRED = 0x8000_0000
