@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from weft_arch.config import ConfigurationError
+from weft_arch.soc import area
 from weft_rtl.boards.board import Board, BoardError, board
+from weft_rtl.soc.cpu_memory import rom_words
+from weft_rtl.soc.firmware import FirmwareError, build_firmware
 from weft_sim.board_ports import Port, PtyPort, TcpPort
 from weft_sim.board_simulation import BoardSimulation
-from weft_sim.board_top import IDLE_FIRMWARE
 from weft_sim.device import DeviceError
 from weft_sim.toolchain import Progress, silent
 
@@ -103,7 +105,7 @@ def serve_board(
         preset: another accelerator than the board's.
         tcp: a TCP port instead of a pseudo-terminal; 0 takes a free one.
         cycles_per_bit: of the serial line; None for the board's own, which is slower.
-        firmware: image of the CPU's ROM.
+        firmware: image of the CPU's ROM; by default weft's own, compiled now.
         contents: addresses and bytes that the SDRAM holds from the beginning.
         ready: called with the address for ``-d`` once hosts may come.
         progress: called while the model is compiled.
@@ -113,7 +115,11 @@ def serve_board(
         DeviceError: something of this cannot be had, or the board broke a rule of its SDRAM.
     """
     made = simulated(name, preset=preset, cycles_per_bit=cycles_per_bit)
-    image = IDLE_FIRMWARE if firmware is None else _read(firmware)
+    image = _own_firmware() if firmware is None else _read(firmware)
+    try:
+        rom_words(image, area("ROM").bytes)
+    except ValueError as error:
+        raise DeviceError(f"{error}.") from error
     with BoardSimulation(made, firmware=image, progress=progress) as simulation:
         for address, data in contents:
             if address + len(data) > simulation.memory.size:
@@ -130,6 +136,13 @@ def serve_board(
                 server.step()
         finally:
             port.close()
+
+
+def _own_firmware() -> bytes:
+    try:
+        return build_firmware().rom
+    except FirmwareError as error:
+        raise DeviceError(str(error)) from error
 
 
 def _read(path: Path) -> bytes:

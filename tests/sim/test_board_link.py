@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,18 +10,16 @@ import pytest
 
 from tests.compiler.models import compiled, model_config, random_model, runner, tokens
 from tests.rtl.soc.riscv import Program
+from tests.sim.simulated import BOARD
 from weft.link import LinkDevice, LinkError
 from weft.link.faults import FaultInjector
 from weft.runtime import ModelRunner
 from weft_arch.config import preset
 from weft_arch.soc import LINK_BASE, SOC_ID_VALUE, area, soc_offset
-from weft_rtl.boards.board import Board, board
 from weft_sim.board_line import BoardLine
 from weft_sim.board_simulation import BoardSimulation
 
 TINY = preset("tiny")
-BOARD: Board = dataclasses.replace(board("ulx3s_85f"), preset="tiny", baud=10_000_000)
-"""A ULX3S with the smallest array and a line of 8 cycles per bit."""
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ def sim(
         ),
     ] = 8,
     firmware: Annotated[
-        Path | None, typer.Option("--firmware", help="Image for the ROM of the board's CPU.")
+        Path | None,
+        typer.Option("--firmware", help="Another image for the ROM of the board's CPU."),
     ] = None,
     model: Annotated[
         str | None,
