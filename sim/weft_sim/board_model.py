@@ -18,6 +18,9 @@ __all__ = ["compile_board"]
 
 _HARNESS = Path(__file__).parent / "harness"
 _LIBRARY = "board.so"
+_CONTROL = """`verilator_config
+public_flat_rw -module "*cpu*rom" -var "memory"
+"""
 
 
 def compile_board(
@@ -39,7 +42,8 @@ def compile_board(
         (work / "top.v").write_text(board_verilog(board, told_clock_hz=told_clock_hz))
         progress("generate Verilog", 1.0)
 
-    name = f"verilog-board-{board.name}-{board.preset}-{digest_of(design_digest(parameters), own)[:32]}"
+    digest = digest_of(design_digest(parameters), own)[:32]
+    name = f"verilog-board-{board.name}-{board.preset}-{digest}"
     verilog = (cache.get_or_build(name, generate) / "top.v").read_text()
     flags = simulation_flags(compiler, trace=False)
     build = ModelBuild(
@@ -47,6 +51,7 @@ def compile_board(
         top=TOP,
         harness=(_HARNESS / "board_harness.cpp",),
         flags=flags,
+        control=_CONTROL,
         output=_LIBRARY,
     )
 

@@ -13,17 +13,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from weft_arch.soc import area
 from weft_rtl.boards.board import Board
+from weft_rtl.soc.cpu_memory import rom_words
 from weft_rtl.soc.uart import bit_period
 from weft_sim.board_model import compile_board
+from weft_sim.board_top import IDLE_FIRMWARE
 from weft_sim.device import DeviceError
 from weft_sim.sdram_model import violation
 from weft_sim.toolchain import Progress, silent
 
 __all__ = ["SIMULATED_HZ", "BoardFigures", "BoardSimulation"]
 
-SIMULATED_HZ = 50_000
-"""About the cycles per second that a simulated board runs, on a slow machine."""
+SIMULATED_HZ = 20_000
+"""Cycles per second that a simulated board runs at least, on a slow machine that is busy."""
 _INTERFACE_VERSION = 1
 _RESET_CYCLES = 64
 _MOST_RECEIVED = 1 << 16
@@ -38,6 +41,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "board_unsent": (c_uint64, (_HANDLE,)),
     "board_receive": (c_uint64, (_HANDLE, POINTER(c_uint8), c_uint64)),
     "board_memory": (POINTER(c_uint8), (_HANDLE,)),
+    "board_rom": (POINTER(c_uint8), (_HANDLE,)),
     "board_set_buttons": (None, (_HANDLE, c_int)),
     "board_leds": (c_int, (_HANDLE,)),
     "board_figures": (None, (_HANDLE, POINTER(c_uint64))),
@@ -76,6 +80,7 @@ class BoardSimulation:
 
     Args:
         board: which, and with which clocks and baud rate.
+        firmware: what the CPU's ROM holds; by default the CPU does nothing.
         told_clock_hz: the clock that it tells the host, which is also the line's: a host that waits
             for a second waits for so many cycles.
         progress: called with stage names and fractions while the model is compiled.
@@ -89,6 +94,7 @@ class BoardSimulation:
         self,
         board: Board,
         *,
+        firmware: bytes = IDLE_FIRMWARE,
         told_clock_hz: int = SIMULATED_HZ,
         progress: Progress = silent,
     ) -> None:
@@ -98,8 +104,12 @@ class BoardSimulation:
         period, sdram_period = (round(1e12 / hz) for hz in (board.clock_hz, board.sdram_hz))
         bit = bit_period(board.clock_hz, board.baud)
         self._handle = self._lib.board_create(period, sdram_period, bit)
-        bytes_ = self._lib.board_memory(self._handle)
-        self.memory: NDArray[np.uint8] = np.ctypeslib.as_array(bytes_, (board.memory_bytes,))
+        rom_bytes = area("ROM").bytes
+        image = np.array(rom_words(firmware, rom_bytes), "<u4").view(np.uint8)
+        rom = np.ctypeslib.as_array(self._lib.board_rom(self._handle), (rom_bytes,))
+        rom[: image.size] = image
+        sdram = self._lib.board_memory(self._handle)
+        self.memory: NDArray[np.uint8] = np.ctypeslib.as_array(sdram, (board.memory_bytes,))
         self._lib.board_reset(self._handle, _RESET_CYCLES)
 
     @property

@@ -3,25 +3,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from tests.compiler.models import compiled, model_config, random_model, runner, tokens
+from tests.rtl.soc.riscv import Program
+from tests.sim.simulated import BOARD
 from weft.link import LinkDevice, LinkError
 from weft.link.faults import FaultInjector
 from weft.runtime import ModelRunner
 from weft_arch.config import preset
-from weft_arch.soc import LINK_BASE, SOC_ID_VALUE, soc_offset
-from weft_rtl.boards.board import Board, board
+from weft_arch.soc import LINK_BASE, SOC_ID_VALUE, area, soc_offset
 from weft_sim.board_line import BoardLine
 from weft_sim.board_simulation import BoardSimulation
 
 TINY = preset("tiny")
-BOARD: Board = dataclasses.replace(board("ulx3s_85f"), preset="tiny", baud=10_000_000)
-"""A ULX3S with the smallest array and a line of 8 cycles per bit."""
 
 
 @pytest.fixture
@@ -52,6 +50,32 @@ def test_memory_and_registers(simulation: BoardSimulation) -> None:
         assert device.read_register(LINK_BASE + soc_offset("LEDS")) == 0xA5
         assert device.statistics.repeats == 0
         assert simulation.figures.broken_bytes == 0
+
+
+def test_the_cpu_runs_its_firmware() -> None:
+    """Waits for the doorbell, adds two words of the DRAM, and tells the host."""
+    p = Program()
+    p.li(5, area("SOC").base)
+    p.li(6, area("DRAM").base + 0x100)
+    wait = p.here
+    p.load(7, 5, soc_offset("DOORBELL"))
+    p.branch(7, 0, wait, kind=0)
+    p.load(8, 6, 0)
+    p.load(9, 6, 4)
+    p.mul(9, 9, 8)
+    p.store(9, 6, 8)
+    p.addi(7, 0, 1)
+    p.store(7, 5, soc_offset("NOTIFY"))
+    p.stop()
+    simulation = BoardSimulation(BOARD, firmware=p.image)
+    with simulation, LinkDevice(TINY, BoardLine(simulation)) as device:
+        device.write_memory(0x100, np.array([123_456, 789, 0], np.uint32).view(np.uint8))
+        assert device.read_register(LINK_BASE + soc_offset("NOTIFY")) == 0
+        device.write_register(LINK_BASE + soc_offset("DOORBELL"), 1)
+        while device.read_register(LINK_BASE + soc_offset("NOTIFY")) == 0:
+            pass
+        result = device.read_memory(0x108, 4).view(np.uint32)
+        assert result[0] == 123_456 * 789
 
 
 @pytest.mark.parametrize("rate", [0.0, 1 / 60])

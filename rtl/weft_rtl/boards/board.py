@@ -38,6 +38,8 @@ class Board:
         Of the serial line to the host.
     leds, buttons : int
         At most 8 of each.
+    buttons_low : int
+        Bit n: button n is 0 when it is pressed.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Board:
     baud: int = 3_000_000
     leds: int = 8
     buttons: int = 0
+    buttons_low: int = 0
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -99,6 +102,7 @@ BOARDS: dict[str, Board] = {
             sdram=ULX3S,
             sdram_hz=133_333_333,
             buttons=7,
+            buttons_low=0b1,
         ),
     )
 }

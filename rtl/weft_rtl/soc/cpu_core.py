@@ -31,7 +31,9 @@ def cpu_core_verilog() -> str:
             "The board's CPU comes from the package pythondata-cpu-vexriscv, which is not "
             "installed in this environment."
         )
-    return (Path(spec.origin).parent / "verilog" / f"{_VARIANT}.v").read_text()
+    text = (Path(spec.origin).parent / "verilog" / f"{_VARIANT}.v").read_text()
+    # What is public keeps Verilator from joining the modules above it.
+    return text.replace("/* verilator public */", "")
 
 
 class CpuCore(wiring.Component):

@@ -102,6 +102,7 @@ class Board {
         top_->i_buttons = 0;
         next_ = half_;
         sdram_next_ = sdram_half_;
+        top_->eval();  // initial values, before anybody writes the ROM
     }
     ~Board() { top_->final(); }
 
@@ -144,6 +145,12 @@ class Board {
             &top_->rootp->simulated_board__DOT__model__DOT__memory[0]);
     }
 
+    // The CPU's ROM, words of 32 bits.
+    uint8_t* rom() {
+        return reinterpret_cast<uint8_t*>(
+            &top_->rootp->simulated_board__DOT__soc__DOT__cpu__DOT__rom__DOT__memory[0]);
+    }
+
   private:
     VerilatedContext context_;
     std::unique_ptr<Vtop> top_;
@@ -173,6 +180,7 @@ WEFT_API uint64_t board_receive(Board* b, uint8_t* into, uint64_t most) {
     return size;
 }
 WEFT_API uint8_t* board_memory(Board* b) { return b->memory(); }
+WEFT_API uint8_t* board_rom(Board* b) { return b->rom(); }
 WEFT_API void board_set_buttons(Board* b, int value) { b->top().i_buttons = uint8_t(value); }
 WEFT_API int board_leds(Board* b) { return b->top().o_leds; }
 

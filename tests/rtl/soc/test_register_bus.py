@@ -27,6 +27,10 @@ def stalled(bench: Bench, made: Any, name: str) -> Any:
     return made
 
 
+def _bus(dut: Any, name: str) -> AxiLiteBus:
+    return AxiLiteBus.from_prefix(dut, f"{name}_")
+
+
 class System:
     def __init__(self, bench: Bench) -> None:
         dut = bench.dut
@@ -41,7 +45,7 @@ class System:
         self.memories = {
             name: stalled(
                 bench,
-                AxiLiteRam(AxiLiteBus.from_prefix(dut, f"{name}_"), dut.clk, dut.rst, size=size),
+                AxiLiteRam(_bus(dut, name), dut.clk, dut.rst, size=size),
                 name,
             )
             for name, size in (("accelerator", 4096), ("soc", SOC_WINDOW_BYTES))
