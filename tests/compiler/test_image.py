@@ -59,7 +59,7 @@ def test_weights_lie_in_the_order_of_their_use(model: CompiledModel) -> None:
 def test_gains_and_embedding(model: CompiledModel) -> None:
     gains = [g for la in MODEL.layers for g in (la.attention_norm, la.ffn_norm)]
     expected = np.concatenate([*gains, MODEL.vector("final_norm")])
-    np.testing.assert_array_equal(region(model, "gains").view(np.float32), expected)
+    np.testing.assert_array_equal(region(model, "parameters").view(np.float32), expected)
     embedding = region(model, "embedding").view(np.float16).reshape(101, 64)
     np.testing.assert_array_equal(embedding, as_floats(MODEL.token_embedding).astype(np.float16))
 

@@ -176,7 +176,7 @@ def _places(found: ModelForecast) -> Table:
         table.add_row(name, "memory (stream)", f"{size:,}", bound(1), bound(rows))
     regions = layout.memory.regions
     table.add_row("keys and values", "memory (stream)", f"{regions['kv'].size:,}", "", "")
-    for name in ("embedding", "rope", "gains"):
+    for name in ("embedding", "rope", "position_embedding", "parameters"):
         table.add_row(name, "memory (loads)", f"{regions[name].size:,}", "", "")
     word_bytes = 3 * config.lanes
     for name, region in layout.chip.vector.items():

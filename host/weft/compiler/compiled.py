@@ -13,12 +13,13 @@ from weft.compiler.conventions import (
     MOST_BATCH_ROWS,
     batch_scalars,
     chunk_scalars,
+    encoder_scalars,
 )
 from weft.compiler.emit import emit, emit_batch
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
-from weft.compiler.support import unsupported
+from weft.compiler.support import longest_context, unsupported
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
 from weft.quantize import WeightFormat
@@ -85,14 +86,12 @@ def lay_out(
     reason = unsupported(model)
     if reason is not None:
         raise CompileError(reason)
-    context = model.max_context if max_context is None else max_context
-    if not 1 <= context <= model.max_context:
-        raise CompileError(f"max_context is {context}; this model takes 1 to {model.max_context}.")
-    model_graph = graph.llama_graph(model)
+    context = _context(model, max_context)
+    model_graph = graph.transformer_graph(model)
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
     plan.check(model_graph, chip, config)
-    most_rows = 1 if all_logits else _batch_rows(max_sequences, context)
+    most_rows = 1 if all_logits or model.head == "none" else _batch_rows(max_sequences, context)
 
     def plan_memory(batch: OnChipPlan | None) -> MemoryPlan:
         return plan.plan_memory(
@@ -125,6 +124,16 @@ def lay_out(
     )
 
 
+def _context(model: ModelConfig, max_context: int | None) -> int:
+    """The context to compile for, by default the longest."""
+    longest = longest_context(model)
+    context = longest if max_context is None else max_context
+    if 1 <= context <= longest:
+        return context
+    window = " with its sliding window" if longest < model.max_context else ""
+    raise CompileError(f"max_context is {context}; this model takes 1 to {longest}{window}.")
+
+
 def _batch_rows(max_sequences: int, context: int) -> int:
     """Rows of a batch that registers and sequences allow."""
     if context > 1 << BATCH_POSITION_BITS or max_sequences > 1 << BATCH_SEQUENCE_BITS:
@@ -149,7 +158,7 @@ def compile_model(
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
     Raises `CompileError` when the model does not fit.
     """
-    context = checkpoint.config.max_context if max_context is None else max_context
+    context = _context(checkpoint.config, max_context)
     weight_format = WeightFormat(weights)
     layout = lay_out(
         checkpoint.config,
@@ -172,10 +181,14 @@ def compile_model(
             write_limit=memory.size,
         )
 
-    for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
-        if position + rows <= context:
-            scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
-            check(layout.program, scalars)
+    if checkpoint.config.head == "none":
+        for rows in {1, min(2 * chip.chunk_rows + 1, context)}:
+            check(layout.program, encoder_scalars(rows, chip.chunk_rows))
+    else:
+        for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
+            if position + rows <= context:
+                scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
+                check(layout.program, scalars)
     image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
     programs = {"program": layout.program}
     if layout.batch:
