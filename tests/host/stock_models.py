@@ -70,7 +70,12 @@ LANGUAGE_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "Gemma2",
         SIZES | GEMMA | {"attn_logit_softcapping": None, "final_logit_softcapping": None},
     ),
+    "gemma2-llama-scale": ("Gemma2", SIZES | GEMMA | {"query_pre_attn_scalar": 16}),
     "gemma3": ("Gemma3Text", SIZES | GEMMA),
+    "gemma3-llama-scale": (
+        "Gemma3Text",
+        SIZES | GEMMA | {"query_pre_attn_scalar": 16, "num_hidden_layers": 7},
+    ),
     "gemma3-linear": (
         "Gemma3Text",
         SIZES

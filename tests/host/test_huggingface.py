@@ -109,7 +109,7 @@ def test_shards_are_found_by_the_index(make_folder: Callable[..., Path]):
         ),
         (
             {"rope_scaling": {"type": "linear", "factor": 1e-300}},
-            r"rope_frequencies\[0\] is 9\.99\d*e\+299, but must be between 0 and\.",
+            r"rope_frequencies\[0\] is 9\.99\d*e\+299, but must be between 0 and 1000\.",
         ),
         ({"rope_scaling": {"type": "yarn"}, "rope_theta": 1.0}, r"but YaRN needs one above 1\."),
         ({"rope_scaling": 2.0}, r"rope_scaling is 2\.0, but must be an object or null"),

@@ -3,8 +3,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from weft.errors import ModelError
 from weft.gguf_metadata import Metadata
 from weft.model.fields import Fields
 
@@ -17,6 +18,8 @@ __all__ = [
     "Source",
     "sources",
 ]
+
+Number = TypeVar("Number", int, float)
 
 Settings = dict[str, Any]
 """Fields of `ModelConfig`."""
@@ -69,19 +72,39 @@ class HuggingFaceForm:
 
 @dataclass(frozen=True, kw_only=True)
 class GGUFKeys:
-    """The keys of one architecture, and which tensors there are."""
+    """The keys of one architecture, and which tensors there are.
+
+    Lookups are of `{architecture}.{name}`, as in `Metadata`.
+    """
 
     metadata: Metadata
     architecture: str
+    form: "GGUFForm"
     tensors: frozenset[str]
 
+    def __contains__(self, name: str) -> bool:
+        return f"{self.architecture}.{name}" in self.metadata
+
     def integer(self, name: str, default: int | None = None) -> int | None:
-        """The key `{architecture}.{name}`, an integer."""
+        """An integer."""
         return self.metadata.integer(f"{self.architecture}.{name}", default)
 
     def number(self, name: str, default: float | None = None) -> float | None:
-        """The key `{architecture}.{name}`, a number."""
+        """A number."""
         return self.metadata.number(f"{self.architecture}.{name}", default)
+
+    def needed(self, name: str) -> int:
+        """An integer that must be there."""
+        return self._present(name, self.integer(name))
+
+    def needed_number(self, name: str) -> float:
+        """A number that must be there."""
+        return self._present(name, self.number(name))
+
+    def _present(self, name: str, value: Number | None) -> Number:
+        if value is None:
+            raise ModelError(f"metadata key {self.architecture}.{name} is missing.")
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +112,15 @@ class GGUFForm:
     """How llama.cpp's converter describes and stores a model.
 
     `name` is the value of `general.architecture`. `settings` gives the fields of `ModelConfig` that
-    are not the same in all architectures, from what `gguf_config` read. Rows of queries and keys
-    are in interleaved order already where `interleaved`.
+    are not the same in all architectures, from what `gguf_config` read; `known` are the keys that
+    it heeds and others refuse. Rows of queries and keys are in interleaved order already where
+    `interleaved`.
     """
 
     name: str
     tensors: Mapping[str, Source]
     settings: Callable[[GGUFKeys, Settings], Settings] = lambda keys, sizes: {}
+    known: tuple[str, ...] = ()
     interleaved: bool = False
 
 

@@ -35,14 +35,14 @@ def rotation_settings(
     part = parameters.positive("partial_rotary_factor", 1.0)
     if part > 1:
         raise ModelError(f"partial_rotary_factor is {part:g}, but must be at most 1.")
+    if head_dim % 2:
+        raise ModelError(f"head_dim is {head_dim}, but rotary embedding needs an even number.")
     rotary_dim = int(head_dim * part)
     if rotary_dim % 2 or rotary_dim == 0:
-        if head_dim % 2 == 0:
-            raise ModelError(
-                f"partial_rotary_factor {part:g} rotates {rotary_dim} of {head_dim} channels of a "
-                f"head, but they must be pairs."
-            )
-        return {}  # refused by ModelConfig
+        raise ModelError(
+            f"partial_rotary_factor {part:g} rotates {rotary_dim} of {head_dim} channels of a "
+            f"head, but they must be pairs."
+        )
     kind = parameters.text("rope_type", parameters.text("type", "default"))
     kind = "longrope" if kind == "su" else kind
     if kind not in KINDS:

@@ -43,6 +43,7 @@ GGUF_QK_NORMS = {
     "q_norm": "blk.{layer}.attn_q_norm.weight",
     "k_norm": "blk.{layer}.attn_k_norm.weight",
 }
+CAPS = ("attn_logit_softcapping", "final_logit_softcapping")
 LOCAL_THETA = 10000.0
 """Of the layers with a window."""
 
@@ -68,8 +69,7 @@ def _settings(fields: Fields, *, caps: tuple[float, float] | None, every: int) -
     settings["activation"] = activation(fields, "hidden_activation", "gelu_pytorch_tanh")
     if fields.boolean("attention_bias"):
         settings["biases"] = frozenset({"wq", "wk", "wv", "wo"})
-    names = ("attn_logit_softcapping", "final_logit_softcapping")
-    for index, name in enumerate(names):
+    for index, name in enumerate(CAPS):
         field = ("attention_softcap", "logit_softcap")[index]
         if not fields.is_null(name) and (caps is not None or name in fields):
             settings[field] = fields.positive(name, caps[index] if caps else None)
@@ -140,7 +140,12 @@ GEMMA2 = Architecture(
         settings=_gemma2,
         tensors=TENSORS | _gains(NORMS),
     ),
-    gguf=GGUFForm(name="gemma2", tensors=GGUF_TENSORS | sources(GGUF_NORMS), settings=_gguf),
+    gguf=GGUFForm(
+        name="gemma2",
+        tensors=GGUF_TENSORS | sources(GGUF_NORMS),
+        settings=_gguf,
+        known=CAPS,
+    ),
 )
 
 GEMMA3 = Architecture(
