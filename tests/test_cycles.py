@@ -32,11 +32,11 @@ def test_attention() -> None:
     plan = AttentionPlan(DEFAULT, 96)
     inputs = np.zeros((3, 96, HEAD_DIM), np.float16)
     with open_device("rtl", DEFAULT, memory_bytes=plan.end) as device:
-        assert run_attention(device, plan, inputs)[0]["cycles"] == 8528
+        assert run_attention(device, plan, inputs)[0]["cycles"] == 8452
 
 
 @pytest.mark.parametrize(
-    ("weights", "decode", "prefill"), [("w8", 10444, 10939), ("w4", 6255, 9544)]
+    ("weights", "decode", "prefill"), [("w8", 10444, 10939), ("w4", 6255, 9282)]
 )
 def test_a_model(weights: str, decode: int, prefill: int) -> None:
     model = compiled(None, "default", WeightFormat(weights))

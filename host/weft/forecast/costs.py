@@ -38,8 +38,11 @@ TILE_SPACING = 8
 """Fewest cycles from tile to tile of the array."""
 MATMUL_TAIL = 70
 ATTEND_TAIL = 74
-SOFTMAX_LATENCY = 100
-"""From the last score of a kv block to its first row of probabilities, array and all."""
+SOFTMAX_LATENCY = 92
+"""From the last score of a kv block to its first row of probabilities, array and all, beside the
+cycles of a row."""
+SOFTMAX_LANES = 8
+"""Most probabilities per cycle."""
 LOAD_TAIL, STORE_TAIL = 12, 47
 LOAD_WORD_CYCLES = 1.5
 """Fewest cycles from word to word of a LOAD."""
@@ -118,7 +121,8 @@ def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
     blocks = -(-step.aux_b // BLOCK)
     tiles = i.k_blocks * config.words_per_block
     work = tiles * tile_cycles(config, step.count)
-    softmax = SOFTMAX_LATENCY + step.count * 64 // config.lanes - step.count
+    row_cycles = BLOCK // min(config.lanes, SOFTMAX_LANES)
+    softmax = SOFTMAX_LATENCY + row_cycles + step.count * (row_cycles - 1)
     gap = max(0, softmax - work)  # the softmax of a block, beside the array's work on another
     gaps = softmax if blocks == 1 else 2 * gap
     return Cost(

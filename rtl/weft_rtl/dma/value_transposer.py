@@ -50,7 +50,7 @@ class ValueTransposer(wiring.Component):
     one before it is given away.
 
     A group in 8 cycles, a beat per cycle; the first beat 3 cycles after the group of the batch's
-    last position was taken. Area (8 bytes): see `StoreKV`.
+    last position was taken. Area (8 bytes): about 600 LUT4 and 8 block RAMs.
 
     Members
     -------
