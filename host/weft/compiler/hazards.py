@@ -96,15 +96,16 @@ class _Checker:
         A token is anybody's who waits for it. So who takes one must know, without it, that the
         others who have taken some before (in program order) are complete.
         """
-        engine, waits = step.instruction.engine, {step.instruction.wait_a, step.instruction.wait_b}
-        taken: dict[int, Clock] = {}
-        for token in sorted(waits - {0}):
-            given = self.tokens.get(token)
-            if not given:
-                raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
-            taken[token] = given.popleft()
-        for token in taken:
-            known = np.maximum.reduce([clock, *(c for t, c in taken.items() if t != token)])
+        engine = step.instruction.engine
+        taken: list[tuple[int, Clock]] = []
+        for token in (step.instruction.wait_a, step.instruction.wait_b):
+            if token:
+                given = self.tokens.get(token)
+                if not given:
+                    raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
+                taken.append((token, given.popleft()))
+        for token, _ in taken:
+            known = np.maximum.reduce([clock, *(c for t, c in taken if t != token)])
             for other, number in self.takers.setdefault(token, {}).items():
                 if other != engine and number > known[other]:
                     raise CompileError(
@@ -112,7 +113,7 @@ class _Checker:
                         "which waits for it too."
                     )
             self.takers[token][engine] = self.numbers[engine] + 1
-        return np.maximum.reduce([clock, *taken.values()])
+        return np.maximum.reduce([clock, *(c for _, c in taken)])
 
     def _access(self, step: Step, access: Access, clock: Clock) -> None:
         engine, number = step.instruction.engine, self.numbers[step.instruction.engine]
