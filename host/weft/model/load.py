@@ -9,6 +9,7 @@ from weft.files import in_file
 from weft.model.checkpoint import Checkpoint
 from weft.model.gguf import load_gguf
 from weft.model.gguf_file import is_gguf
+from weft.model.hub import download, is_hub_name, packaged_model
 from weft.model.huggingface import load_huggingface
 from weft.model.llama2c import load_llama2c
 from weft.model.repacking import RepackLog
@@ -76,9 +77,10 @@ def load_model(
 ) -> LoadedModel:
     """Load a model.
 
-    `model` is the name of a shipped model, a Hugging Face style folder, a GGUF file, or a llama2.c
-    `.bin` file. `tokenizer` is the llama2.c tokenizer file; without it, the only `tok*.bin` beside
-    the model is taken. A folder brings its own `tokenizer.json`, a GGUF file carries one.
+    `model` is the name of a shipped model, a Hugging Face style folder, a GGUF file, a llama2.c
+    `.bin` file, or a name on the hub (OWNER/NAME, or OWNER/NAME/FILE.gguf). `tokenizer` is the
+    llama2.c tokenizer file; without it, the only `tok*.bin` beside the model is taken. A folder
+    brings its own `tokenizer.json`, a GGUF file carries one.
 
     Raises `FileError`, `ModelError` or `TokenizerError` with one sentence when any of it cannot
     be used.
@@ -140,6 +142,11 @@ def _find(model: str | Path) -> Path:
     except (OSError, ValueError):  # too long for a path, or a null character inside
         exists = False
     if not exists or str(model) == "":
+        packaged = packaged_model(str(model))
+        if packaged is not None:
+            return packaged
+        if isinstance(model, str) and is_hub_name(model):
+            return download(model)
         names = ", ".join(shipped) if shipped else "none"
         raise ModelError(
             f"model {shown(str(model), 200)} is neither a path nor a shipped model (shipped: "
