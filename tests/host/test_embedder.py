@@ -163,10 +163,10 @@ def test_minilm_orders_sentences_as_people_do(minilm: Embedder):
 
 @pytest.mark.slow
 def test_minilm_on_the_sts_benchmark(minilm: Embedder):
-    """The published figure on the whole test set is 0.8203."""
+    """`transformers` in float32 gives the same figure on these pairs to ten digits."""
     if not STS.is_file():
         pytest.skip("needs ../shared/data/sts-benchmark-test-even.tsv beside the project")
     pairs = read_pairs(STS)
     assert len(pairs) == 690
     found = spearman(cosines(minilm, pairs), [pair.score for pair in pairs])
-    assert 0.81 < found < 0.84
+    assert found == pytest.approx(0.8078746, abs=2e-5)
