@@ -100,6 +100,8 @@ class Token(IntEnum):
     """used where x waits in memory between operations"""
     X_OUT = 24
     """used there too: x ready to be stored"""
+    HEADS_FREE = 25
+    """used where the slots of attention take turns"""
 
 
 def even_chunks(count: int, most: int) -> list[tuple[int, int]]:

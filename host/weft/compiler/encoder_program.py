@@ -133,18 +133,21 @@ class EncoderProgram(TransformerProgram):
         )
 
     def keys_values_layer(self) -> None:
-        """Keys and values of the chunk to the cache."""
-        part, block = self.memory.layer_parts[0], self.memory.parameters.attention
+        """Keys, then values of the chunk to the cache, through the same words."""
+        block, values_free = self.memory.parameters.attention, Token.KEYS_VALUES_FREE
+        (keys,), (values,) = self.memory.parts("wk"), self.memory.parts("wv")
         self.add(
-            self.stream((part,), 0, Register.WEIGHTS),
+            self.stream((keys, values), 0, Register.WEIGHTS),
             self.load_parameters("a", block, 0, register=Register.PARAMETERS),
             *self.branch_in("a", block, "attention_norm", None, wait=Token.X, signal=Token.NORMED),
-            self.keys_values_product(),
-            *self.keys_values(),
+            self.keys_values_product(keys, Token.NORMED),
+            *self.keys_values(("wk",), values_free),
+            self.keys_values_product(values, values_free),
+            *self.keys_values(("wv",)),
         )
-        for values in (0, 1):
-            self.store_kv(values)
-        self.add(Vector(signal_a=Token.X_FREE, signal_b=Token.PARAMETERS_A_FREE, words=1))
+        for which in (0, 1):
+            self.store_kv(which)
+        self.add(Vector(signal_a=Token.PARAMETERS_A_FREE, words=1))
 
     def store_kv(self, values: int) -> None:
         """All rows at once."""
@@ -154,14 +157,19 @@ class EncoderProgram(TransformerProgram):
 
     def queries_layer(self) -> None:
         """Attention of the chunk's queries over all keys, and its product."""
-        kv_part, part, out = self.memory.layer_parts[:3]
-        block, tile_bytes = self.memory.parameters.attention, self.tile_bytes
+        (part,), (out,) = self.memory.parts("wq"), self.memory.parts("wo")
+        block, before = self.memory.parameters.attention, self.memory.bytes_before
         self.add(
-            self.stream((part,), kv_part.tiles * tile_bytes, Register.WEIGHTS),
+            self.stream((part,), before(part, self.config), Register.WEIGHTS),
             self.load_parameters("a", block, 0, register=Register.PARAMETERS),
             *self.branch_in("a", block, "attention_norm", out, wait=Token.X, signal=Token.NORMED),
             self.queries_product(wait_a=Token.NORMED),
-            *self.queries(),
+            *self.queries(
+                range(self.chip.heads.n_slots),
+                self.chip.vector["queries"].base,
+                self.words(self.model.q_dim),
+                signals=(Token.QUERY_CODES, 0),
+            ),
         )
         self.attend_groups()
         self.attention_out()

@@ -24,7 +24,7 @@ class FeedForwardLayer(Norms):
 
     def feed_forward_layer(self) -> None:
         """Norm, gate and up, activation, down; the parameters are in buffer b."""
-        *slices, down = self.memory.layer_parts[3:]
+        slices, (down,) = self.memory.parts("w_up"), self.memory.parts("w_down")
         block = self.memory.parameters.feed_forward
         attention_bytes = self.memory.parameters.attention.words * self.memory.parameter_word_bytes
         self.add(
