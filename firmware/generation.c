@@ -94,7 +94,8 @@ static void choose(struct generation *g, const struct rings *rings)
     const struct job *job = &g->job;
     const struct model *m = &job->model;
     struct choice choice =
-        job->needs_logits ? sample_logits(&job->sampling, m->logits, m->vocab_size, g->n_tokens)
+        job->needs_logits ? sample_logits(&job->sampling, m->logits, m->vocab_size,
+                                          dram_read(m->top_k), g->n_tokens)
                           : sample_list(&job->sampling, m->top_k, m->top_k_entries, g->n_tokens);
     if (!choice.good) {
         end(g, rings, WEFT_END_REASON_BAD_LOGITS, choice.bad_bits);

@@ -10,7 +10,6 @@
 
 /* Ids of tokens have 18 bits in the top-k unit. */
 #define MOST_TOKENS (1u << 18)
-#define MOST_ENTRIES 64
 #define MOST_ROWS 4096
 
 static enum weft_job_error read_model(struct model *m, const struct rings *rings, uint32_t at)

@@ -40,12 +40,21 @@ static inline int32_t logit_fixed(uint32_t bits)
     return negative ? -value >> shift : value >> shift;
 }
 
-/* The weight of a candidate beside the likeliest one; see weft.sampling, step 3. */
-static inline uint32_t logit_weight(uint32_t bits, int32_t highest, uint32_t inverse_temperature)
+/* The bits of a logit of a rank; +0 for both zeros. */
+static inline uint32_t logit_of_rank(uint32_t rank)
 {
-    if (bits == LOGIT_MINUS_INFINITY)
-        return 0;
-    uint32_t below = (uint32_t)highest - (uint32_t)logit_fixed(bits);
+    return rank >> 31 ? rank : ~rank & 0x7fffffffu;
+}
+
+/* How far a logit is below the highest one, in fixed point. */
+static inline uint32_t logit_below(uint32_t bits, int32_t highest)
+{
+    return (uint32_t)highest - (uint32_t)logit_fixed(bits);
+}
+
+/* The weight of a candidate so far below the likeliest one; see weft.sampling, step 3. */
+static inline uint32_t logit_weight(uint32_t below, uint32_t inverse_temperature)
+{
     uint64_t distance = (uint64_t)below * inverse_temperature >> WEFT_DISTANCE_SHIFT;
     uint32_t octaves = (uint32_t)(distance >> 16);
     if (octaves >= 32)

@@ -5,6 +5,7 @@
 
 #include "firmware.h"
 #include "hal.h"
+#include "logit.h"
 #include "wide.h"
 
 _Thread_local const struct hal *hal;
@@ -50,7 +51,13 @@ int64_t native_sample(const struct hal *hardware, bool list, uint32_t address, u
 {
     struct sampling sampling = {splitmix64_mix(seed), inverse_temperature, top_p, top_k};
     hal = hardware;
+    uint32_t best = LOGIT_MINUS_INFINITY;
+    for (uint32_t k = 0; !list && k < count; k++) {
+        uint32_t bits = dram_read(address + 4 * k);
+        if (!logit_is_bad(bits) && logit_rank(bits) < logit_rank(best))
+            best = bits;
+    }
     struct choice choice = list ? sample_list(&sampling, address, count, step)
-                                : sample_logits(&sampling, address, count, step);
+                                : sample_logits(&sampling, address, count, best, step);
     return choice.good ? (int64_t)choice.token : -1;
 }

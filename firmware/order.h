@@ -1,36 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The logits of all tokens in their order, the largest first, of equal ones the lowest id first -
- * without sorting: a place in the order is found by narrowing its rank down, eight bits at a time,
- * with the sums of what lies in each of 256 parts. */
+ * without sorting them. One look at all of them sums their weights by parts of the scale of logits;
+ * a second one collects the few that lie in the part that is wanted. */
 #ifndef ORDER_H
 #define ORDER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-struct place {
-    uint32_t rank; /* logit_rank of the logit there */
+#define ORDER_PARTS 256
+#define ORDER_WINDOW 128
+
+struct candidate {
+    uint32_t rank; /* see logit_rank */
     uint32_t id;
-    uint64_t sum; /* of the weights up to and with it */
 };
 
 struct order {
     uint32_t logits; /* address */
     uint32_t count;
     uint32_t inverse_temperature;
-    int32_t highest;   /* the largest logit as a fixed-point number; order_check sets it */
-    struct place last; /* what comes behind it is left out */
+    int32_t highest; /* the largest logit as a fixed-point number */
+    uint32_t limit;  /* so far below it there is no weight any more */
+    int shift;       /* logits alike in what is above these bits of the distance are a part */
+    uint64_t sums[ORDER_PARTS];
+    uint32_t counts[ORDER_PARTS];
+    struct candidate window[ORDER_WINDOW];
 };
 
-/* Look at all logits: 0, or the bits of one for which nothing can be chosen. */
-uint32_t order_check(struct order *order);
+/* A place in the order, with the sum of the weights up to and with it. */
+struct place {
+    uint32_t id;
+    uint64_t sum;
+};
 
-/* The place of number n, counted from 0; its sum is n + 1. */
-struct place order_find_number(const struct order *order, uint32_t n);
+/* Look at count logits at an address, of which best is the largest: 0, or the bits of one for which
+ * nothing can be chosen. */
+uint32_t order_make(struct order *order, uint32_t logits, uint32_t count, uint32_t best,
+                    uint32_t inverse_temperature);
+
+/* Leave out what comes behind the first k > 0. */
+void order_keep(struct order *order, uint32_t k);
 
 /* The sum of all weights. */
 uint64_t order_total(const struct order *order);
 
 /* The first place whose sum of weights is larger than drawn, which must be less than the total. */
-struct place order_find_sum(const struct order *order, uint64_t drawn);
+struct place order_find(struct order *order, uint64_t drawn);
 
 #endif

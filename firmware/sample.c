@@ -41,40 +41,38 @@ struct choice sample_list(const struct sampling *sampling, uint32_t list, uint32
     if (sampling->top_k < used)
         used = sampling->top_k;
 
+    uint32_t weights[MOST_ENTRIES];
     int32_t highest = logit_fixed(first);
-    uint32_t inverse = sampling->inverse_temperature;
     uint64_t total = 0, kept = 0;
-    for (uint32_t k = 0; k < used; k++)
-        total += logit_weight(dram_read(list + 8 * k), highest, inverse);
+    for (uint32_t k = 0; k < used; k++) {
+        uint32_t bits = dram_read(list + 8 * k), below = logit_below(bits, highest);
+        bool none = bits == LOGIT_MINUS_INFINITY;
+        weights[k] = none ? 0 : logit_weight(below, sampling->inverse_temperature);
+        total += weights[k];
+    }
     uint64_t needed = sum_to_keep(total, sampling->top_p);
     for (uint32_t k = 0; kept < needed; k++)
-        kept += logit_weight(dram_read(list + 8 * k), highest, inverse);
-
+        kept += weights[k];
     uint64_t drawn = multiply_high(splitmix64(sampling->key, step), kept), sum = 0;
     uint32_t k = 0;
-    while ((sum += logit_weight(dram_read(list + 8 * k), highest, inverse)) <= drawn)
+    while ((sum += weights[k]) <= drawn)
         k++;
     return chosen(dram_read(list + 8 * k + 4));
 }
 
 struct choice sample_logits(const struct sampling *sampling, uint32_t logits, uint32_t count,
-                            uint32_t step)
+                            uint32_t best, uint32_t step)
 {
-    struct order order = {.logits = logits, .count = count, .last = {.rank = UINT32_MAX}};
-    order.last.id = count;
-    uint32_t bad = order_check(&order);
+    struct order order;
+    uint32_t bad = order_make(&order, logits, count, best, sampling->inverse_temperature);
     if (bad)
         return refused(bad);
-    if (!sampling->inverse_temperature)
-        return chosen(order_find_number(&order, 0).id);
-    order.inverse_temperature = sampling->inverse_temperature;
     if (sampling->top_k && sampling->top_k < count)
-        order.last = order_find_number(&order, sampling->top_k - 1);
-
+        order_keep(&order, sampling->top_k);
     uint64_t total = order_total(&order), kept = total;
     uint64_t needed = sum_to_keep(total, sampling->top_p);
     if (needed < total)
-        kept = order_find_sum(&order, needed - 1).sum;
+        kept = order_find(&order, needed - 1).sum;
     uint64_t drawn = multiply_high(splitmix64(sampling->key, step), kept);
-    return chosen(order_find_sum(&order, drawn).id);
+    return chosen(order_find(&order, drawn).id);
 }

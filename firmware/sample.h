@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The longest list of likeliest tokens. */
+#define MOST_ENTRIES 64
+
 struct sampling {
     uint64_t key;                 /* splitmix64_mix of the job's seed */
     uint32_t inverse_temperature; /* 0 is greedy */
@@ -24,9 +27,10 @@ struct choice {
 struct choice sample_list(const struct sampling *sampling, uint32_t list, uint32_t entries,
                           uint32_t step);
 
-/* The same from count logits at an address, in the order of the ids. They are read 7
- * times, 5 more with top_p and 5 more with top_k; nothing is sorted or copied. */
+/* The same from count logits at an address, in the order of the ids, of which best is the largest;
+ * not greedy. They are read twice, and once more for top_p and for top_k each; where more than
+ * ORDER_WINDOW lie close to the one that is drawn, once more for each so many. */
 struct choice sample_logits(const struct sampling *sampling, uint32_t logits, uint32_t count,
-                            uint32_t step);
+                            uint32_t best, uint32_t step);
 
 #endif

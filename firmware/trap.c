@@ -6,9 +6,10 @@
 #include "board.h"
 #include "hal.h"
 
+/* The cause's top bit, an interrupt, becomes bit 7 of the detail. */
 void trap(uint32_t cause)
 {
-    board_tell(WEFT_BOOT_STAGE_TRAP, cause & 0xff);
+    board_tell(WEFT_BOOT_STAGE_TRAP, (cause & 0x7f) | (cause >> 31) << 7);
     board_light(LED_DEAD, true);
     for (;;)
         ;

@@ -552,8 +552,9 @@ enum weft_boot_stage {
 /* Where the SoC registers begin among the link's register offsets */
 #define WEFT_SOC_LINK_BASE 0x10000
 #define WEFT_BOOT_STAGE_MASK 255 /* Bits of BOOT_STATUS that hold the `BootStage` */
-/* First of the 8 bits of BOOT_STATUS with details: the trap's cause after TRAP; 1 while READY says
- * that MAILBOX does not lead to rings; else 0 */
+/* First of the 8 bits of BOOT_STATUS with details: after TRAP its cause (mcause, with bit 31 in bit
+ * 7), where 0x8B is a load or store that a bus refused; 1 while READY says that MAILBOX does not
+ * lead to rings; else 0 */
 #define WEFT_BOOT_DETAIL_SHIFT 8
 /* First of the 8 bits of BOOT_STATUS with the version of the jobs that the firmware takes */
 #define WEFT_BOOT_JOBS_SHIFT 16

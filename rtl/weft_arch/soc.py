@@ -8,9 +8,9 @@ and are read and written as whole words; CPU and host may both write those that 
 The board starts with CPU_CONTROL 0: the CPU runs. The link's RESET resets the accelerator, neither
 the CPU nor these registers.
 
-The CPU takes no interrupts; it looks at INTERRUPTS, which costs the DRAM nothing. The link's
-interrupt (WAIT_INTERRUPT) is NOTIFY, or the accelerator's unless CPU_CONTROL says that it goes to
-the CPU only.
+The firmware waits for no interrupt; it looks at INTERRUPTS, which costs the DRAM nothing. The
+link's interrupt (WAIT_INTERRUPT) is NOTIFY, or the accelerator's unless CPU_CONTROL says that it
+goes to the CPU only.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,9 @@ LINK_BASE = 0x1_0000
 BOOT_STAGE_MASK = 0xFF
 """Bits of BOOT_STATUS that hold the `BootStage`."""
 BOOT_DETAIL_SHIFT = 8
-"""First of the 8 bits of BOOT_STATUS with details: the trap's cause after TRAP; 1 while READY says
-that MAILBOX does not lead to rings; else 0."""
+"""First of the 8 bits of BOOT_STATUS with details: after TRAP its cause (mcause, with bit 31 in bit
+7), where 0x8B is a load or store that a bus refused; 1 while READY says that MAILBOX does not lead
+to rings; else 0."""
 BOOT_JOBS_SHIFT = 16
 """First of the 8 bits of BOOT_STATUS with the version of the jobs that the firmware takes."""
 WATCHDOG_EXPIRED = 0x8000_0000

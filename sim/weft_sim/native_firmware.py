@@ -39,7 +39,8 @@ _STEPS = 16
 _STEP_CYCLES = 1_000
 """Cycles that the clock of CYCLES_LOW goes on meanwhile."""
 _SLICE_CYCLES = 20_000
-_LOAD_ACCESS_FAULT = 5
+_BUS_ERROR = 0x8B
+"""The detail of BOOT_STATUS after a load or store that a bus refused."""
 _NAMES = {r.offset: r.name for r in SOC_REGISTERS.values()}
 
 
@@ -234,7 +235,7 @@ class NativeFirmware:
         if trapped_at >= 0:
             self._trapped = True
             kept = self._get("BOOT_STATUS") & 0xFFFF_0000
-            self._set(soc_offset("BOOT_STATUS"), kept | _LOAD_ACCESS_FAULT << 8 | BootStage.TRAP)
+            self._set(soc_offset("BOOT_STATUS"), kept | _BUS_ERROR << 8 | BootStage.TRAP)
         error, self._error = self._error, None
         if error is not None:
             raise error

@@ -36,7 +36,7 @@ class Board:
     def __init__(self) -> None:
         self.device = ReferenceDevice(TINY, memory_bytes=MEMORY_BYTES)
         self.firmware = NativeFirmware(self.device)
-        self.name, self.config = "board", TINY
+        self.name, self.config, self.wait_cycles = "board", TINY, 1_000_000
         self.memory_bytes, self.memory_base = MEMORY_BYTES, 0
         self.cpu = BoardCpu.find(self)
         self.steps = 0

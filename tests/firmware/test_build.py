@@ -6,9 +6,9 @@ import re
 from weft_arch.soc import area
 from weft_rtl.soc.firmware import build_firmware, firmware_folder, firmware_sources
 
-ROM_BYTES = 14 << 10
-"""What the image may take; the ROM has more than twice as much."""
-RAM_BYTES = 8 << 10
+ROM_BYTES = 16 << 10
+"""What the image may take; the ROM has twice as much."""
+RAM_BYTES = 9 << 10
 
 
 def test_the_image_builds_and_fits() -> None:

@@ -266,7 +266,7 @@ def test_a_trap_is_told(board: Board) -> None:
     assert board.cpu is not None
     board.cpu.write("MAILBOX", MEMORY_BYTES)  # where nothing is
     board.firmware.restart()
-    with pytest.raises(DeviceError, match=r"has stopped: stage TRAP, detail 5\.$"):
+    with pytest.raises(DeviceError, match=r"has stopped: stage TRAP, detail 139\.$"):
         client.answer(number)
 
 

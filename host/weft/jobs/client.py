@@ -33,7 +33,6 @@ __all__ = ["BoardDevice", "JobClient"]
 _MASK = 0xFFFF_FFFF
 _BOOT_CYCLES = 1 << 26
 _FIRST_BOOT_CYCLES = 1 << 10
-_WAIT_SECONDS = 0.25
 _SLACK_CYCLES = 1 << 28
 """What the firmware may take beside a run before it counts as dead: choosing among many logits."""
 
@@ -43,9 +42,13 @@ class BoardDevice(Device, Protocol):
 
     Members:
         cpu: the CPU, held; None if there is none.
+        wait_cycles: cycles that it may be let wait at a time.
     """
 
     cpu: BoardCpu | None
+
+    @property
+    def wait_cycles(self) -> int: ...  # noqa: D102 - documented above
 
     def wait_interrupt(self, cycles: int, /) -> bool:
         """Wait for the link's interrupt, for at most so many cycles; whether it is high."""
@@ -178,7 +181,7 @@ class JobClient:
             if waited > _BOOT_CYCLES:
                 raise DeviceError(f"The firmware of {self._device.name} does not start.")
             self._device.wait_interrupt(cycles)
-            waited, cycles = waited + cycles, 2 * cycles
+            waited, cycles = waited + cycles, min(2 * cycles, self._device.wait_cycles)
         version = self._cpu.read("BOOT_STATUS") >> BOOT_JOBS_SHIFT & 0xFF
         if version != JOBS_VERSION:
             raise DeviceError(
@@ -196,8 +199,7 @@ class JobClient:
 
     def _pump(self) -> None:
         """Wait until the firmware has something to tell, and take it."""
-        clock_hz = self._device.config.clock_hz
-        slice_cycles = max(1, int(_WAIT_SECONDS * clock_hz))
+        slice_cycles = self._device.wait_cycles
         waited, runs = 0, -1
         while not self._device.wait_interrupt(slice_cycles):
             waited += slice_cycles

@@ -50,6 +50,6 @@ def _cause(boot_status: int) -> str:
     """What BOOT_STATUS says of a reset."""
     trapped = boot_status & BOOT_STAGE_MASK == BootStage.TRAP
     cause = boot_status >> BOOT_DETAIL_SHIFT & 0xFF
-    parts = [f"after a trap of cause {cause}"] if trapped else []
+    parts = [f"after a trap of cause {cause:#x}"] if trapped else []
     parts += ["by its watchdog"] if boot_status & WATCHDOG_EXPIRED else []
     return "".join(f", {part}" for part in parts)

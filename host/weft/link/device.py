@@ -117,7 +117,7 @@ class LinkDevice:
             LinkError: the board does not answer.
         """
         limit = DEFAULT_CYCLE_LIMIT if cycle_limit is None else cycle_limit
-        cycles = max(1, min(int(_WAIT_SECONDS * self.identity.clock_hz), limit))
+        cycles = max(1, min(self.wait_cycles, limit))
         wait = Ask(opcode=LinkOpcode.WAIT_INTERRUPT, value=cycles)
         read = [_read(name) for name in ("CYCLES_LOW", "CYCLES_HIGH")]
         clear = Ask(
@@ -142,6 +142,11 @@ class LinkDevice:
             cause, address = self._session.call(_read("FAULT_CAUSE"), _read("FAULT_ADDRESS"))
             raise DeviceFault(cause, address)
         return now - began
+
+    @property
+    def wait_cycles(self) -> int:
+        """Cycles of the board's clock that the host lets it wait before it asks again."""
+        return max(1, int(_WAIT_SECONDS * self.identity.clock_hz))
 
     def wait_interrupt(self, cycles: int) -> bool:
         """Wait for the link's interrupt for at most so many cycles of the board's clock; whether it
