@@ -182,6 +182,10 @@ class ModelRunner:
                 self.device.reset()
             raise
 
+    def forget(self) -> None:
+        """Take nothing for granted that the device was set to: somebody else has used it."""
+        self._program = ""
+
     def _set(self, register: int, value: int) -> None:
         """Write a scalar register unless it holds the value already."""
         if self._scalars.get(register) != value:

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPU met an instruction or address that it cannot execute: say so, and wait for the watchdog.
+ *
+ * It resets the CPU if a job was under way; the job then ends as INTERRUPTED, with this
+ * BOOT_STATUS as its detail. */
+#include "board.h"
+#include "hal.h"
+
+void trap(uint32_t cause)
+{
+    board_tell(WEFT_BOOT_STAGE_TRAP, cause & 0xff);
+    board_light(LED_DEAD, true);
+    for (;;)
+        ;
+}
