@@ -19,6 +19,7 @@ _UNCHECKED = re.compile(r"attribute \\no_rw_check 1\n(?:  attribute .*\n)*  memo
 _READ_PORT = re.compile(
     r'(cell \$memrd_v2 \S+\n +parameter \\MEMID "\\\\(\S+)"(?:\n +parameter .*)*?'
     r"\n +parameter \\TRANSPARENCY_MASK \d+'0+\n +parameter \\COLLISION_X_MASK \d+')(0+)"
+    r"(?=(?:\n +parameter .*)*?\n +parameter \\CLK_ENABLE 1\n)"
 )
 
 
