@@ -7,7 +7,9 @@ from weft.cli import board_build, board_sim
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Boards: simulate them whole, build and load their bitstreams.", no_args_is_help=True)
+app = typer.Typer(
+    help="Boards: simulate them whole, build and load their bitstreams.", no_args_is_help=True
+)
 app.command("sim")(board_sim.sim)
 app.command("build")(board_build.build)
 app.command("load")(board_build.load)

@@ -4,15 +4,14 @@
 from pathlib import Path
 from typing import Any
 
-from weft_rtl.boards.board import BoardError, board
-from weft_rtl.boards.ecp5_board import Ecp5Board
-from weft_rtl.soc.cpu_core import cpu_core_verilog
-from weft_rtl.soc.firmware import FirmwareError, build_firmware
-
 from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.flow import build
 from weft_rtl.bitstream.parts import PARTS
 from weft_rtl.bitstream.tools import BuildError, Progress
+from weft_rtl.boards.board import BoardError, board
+from weft_rtl.boards.ecp5_board import Ecp5Board
+from weft_rtl.soc.cpu_core import cpu_core_verilog
+from weft_rtl.soc.firmware import FirmwareError, build_firmware
 from weft_rtl.top import ECP5_HARD_MULTIPLIERS
 
 __all__ = ["LOADERS", "board_design", "build_board", "constraints_folder"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -38,9 +37,9 @@ def design(constraints: str = PINS, *, depth: int = 64) -> Design:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("ring")
-    yield folder, flow.build(design(), folder)
+    return folder, flow.build(design(), folder)
 
 
 def test_the_report_tells_cells_clock_and_paths(built: tuple[Path, dict[str, Any]]) -> None:
