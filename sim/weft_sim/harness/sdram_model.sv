@@ -170,6 +170,8 @@ module sdram_model #(
                     // Nothing is kept from before, however long the power-up took.
                     if (!mode_set) for (int i = 0; i < REFRESHES; i++) refreshed[i] = cycles;
                     mode_set = 1;
+                    // No row holds anything before, so each has its whole time from here on.
+                    for (int i = 0; i < REFRESHES; i++) refreshed[i] = cycles;
                     mode_at = cycles;
                     owed = 0;
                 end
