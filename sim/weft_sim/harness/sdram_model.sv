@@ -167,8 +167,6 @@ module sdram_model #(
                     if (!(latency == 3 && PERIOD_PS >= LATENCY_3_PS
                           || latency == 2 && PERIOD_PS >= LATENCY_2_PS))
                         broken(sdram_rule::LATENCY, 0, PERIOD_PS >= LATENCY_2_PS ? 2 : 3, latency);
-                    // Nothing is kept from before, however long the power-up took.
-                    if (!mode_set) for (int i = 0; i < REFRESHES; i++) refreshed[i] = cycles;
                     mode_set = 1;
                     // No row holds anything before, so each has its whole time from here on.
                     for (int i = 0; i < REFRESHES; i++) refreshed[i] = cycles;
