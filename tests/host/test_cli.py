@@ -332,15 +332,24 @@ def test_eval_prints_a_table(judged: Weft) -> None:
 
 def test_eval_json(judged: Weft) -> None:
     result = judged("--json", "--weights", "w8", "--no-answers")
-    rows = json.loads(result.out)
-    assert [(r["name"], r["weights"]) for r in rows] == [
+    report = json.loads(result.out)
+    assert [report[name] for name in ("model", "texts", "n_texts")] == ["tiny", "stories.jsonl", 3]
+    rows = report["rows"]
+    assert [(r["arithmetic"], r["weights"]) for r in rows] == [
         ("float", "float"),
-        ("float arithmetic", "w8"),
+        ("float", "w8"),
         ("reference, tiny", "w8"),
     ]
     assert rows[0]["comparison"]["mean_kl"] == 0
     assert 0 < rows[2]["comparison"]["mean_kl"] < 0.05
     assert rows[2]["answers"] is None
+
+
+def test_eval_draws_a_picture(judged: Weft, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    result = judged("--weights", "w4", "-n", "1", "--plots", folder)
+    assert result.code == 0
+    assert [path.name for path in folder.iterdir()] == ["quality_tiny.svg"]
 
 
 def test_eval_refuses_what_it_cannot_judge(judged: Weft, weft: Weft, model: Path) -> None:
