@@ -2,7 +2,7 @@
 """What an evaluation found, as one record: printed as a table, kept as JSON, drawn, made a page."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from weft.errors import EvaluationError, shown
 from weft.evaluate import Comparison
 from weft.files import JsonObject, as_list, as_object, in_file, read_json_object
 from weft.held_out import AnswerScore
+from weft.quantize import WeightFormat
 
 __all__ = ["FLOAT", "Judged", "QualityReport", "read_report"]
 
@@ -64,6 +65,20 @@ class QualityReport:
             if row.weights == weights and (row.arithmetic != FLOAT) == on_device:
                 return row
         return None
+
+    def merged(self, other: "QualityReport") -> "QualityReport":
+        """This report with the rows of another one on the same texts; its rows come first where
+        both have one. Raises `EvaluationError` when they are not of the same model and texts."""
+        for name in ("model", "texts", "n_texts", "positions"):
+            mine, others = getattr(self, name), getattr(other, name)
+            if mine != others:
+                raise EvaluationError(
+                    f"a report with {name} {shown(others)} has no place in one with {shown(mine)}."
+                )
+        rows = {(row.arithmetic, row.weights): row for row in (*self.rows, *other.rows)}
+        formats = list(dict.fromkeys([FLOAT, *WeightFormat, *self.formats, *other.formats]))
+        order = sorted(rows, key=lambda key: (formats.index(key[1]), key[0] != FLOAT))
+        return replace(self, rows=tuple(rows[key] for key in order))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it; `read_report` reads it back."""

@@ -70,6 +70,16 @@ def test_a_report_finds_its_rows():
     assert (REPORT.positions, REPORT.questions, ASKED.questions) == (1200, 0, 40)
 
 
+def test_reports_on_the_same_texts_are_merged():
+    new = replace(REPORT, rows=(REPORT.rows[0], judged("reference, tiny", "w8", 0.5)))
+    four = replace(REPORT, rows=(REPORT.rows[0], judged("float", "nf4", 0.1), *REPORT.rows[3:]))
+    both = replace(REPORT, rows=REPORT.rows[:3]).merged(four).merged(new)
+    assert both.formats == ["w8", "w4", "nf4"]
+    assert both.rows == (*REPORT.rows[:2], new.rows[1], *REPORT.rows[3:], four.rows[1])
+    with pytest.raises(EvaluationError, match=r"with model 'lily' has no place in one with 'tom'"):
+        REPORT.merged(ASKED)
+
+
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
     record = json.loads(json.dumps(ASKED.to_json()))
     change(record)

@@ -16,8 +16,8 @@ from weft.model.load import DEFAULT_MODEL
 from weft.profile.plots import MISSING, have_matplotlib
 from weft.quality import QualityReport
 from weft.quality_plots import plot_report
-from weft.quantize import WeightFormat
 from weft.scoring import Evaluation, read_texts
+from weft.weight_choice import check_name, choose_format
 
 __all__ = ["evaluate"]
 
@@ -46,7 +46,9 @@ def evaluate(
 ) -> None:
     """Judge a model on a device: KL divergence, top-1 agreement, perplexity, exact answers. Each
     format is judged in float arithmetic and on the device."""
-    formats = [WeightFormat.named(name) for name in weights.split(",")]
+    names = weights.split(",")
+    for name in names:
+        check_name(name)
     if plots is not None and not have_matplotlib():
         raise WeftError(MISSING)
     loaded = load_model(model)
@@ -54,7 +56,8 @@ def evaluate(
     stories = read_texts(path, limit)
     evaluation = Evaluation(loaded, stories)
     judged = [evaluation.of_float(answers=answers)]
-    for one in formats:
+    for name in names:
+        one = choose_format(name, loaded.checkpoint)
         errors.print(f"judging {one} ...", style="dim")
         judged.append(evaluation.of_float(one, answers=answers))
         with build_progress() as progress:
@@ -64,7 +67,7 @@ def evaluate(
                     one, device=device, preset=preset, answers=answers, device_options=options
                 )
             )
-        tell_loss(loaded, one)
+        tell_loss(loaded, one, asked=name)
     report = QualityReport(
         model=loaded.name, texts=path.name, n_texts=len(stories), rows=tuple(judged)
     )
