@@ -56,7 +56,7 @@ def test_attention() -> None:
     assert predicted.mac_cycles == counters["mac_cycles"]
 
 
-@pytest.mark.parametrize("form", list(WeightFormat))
+@pytest.mark.parametrize("form", [WeightFormat.W8, WeightFormat.W4])
 def test_a_prompt_and_a_step_of_the_shipped_model(form: WeightFormat) -> None:
     checkpoint = load_model().checkpoint
     compiled = compile_model(checkpoint, DEFAULT, form)
@@ -85,7 +85,8 @@ def test_sampled_chunks_are_as_good_as_all(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_models_that_nobody_simulates() -> None:
     w8, w4 = (
-        forecast_model(LLAMA_1B, DEFAULT, form, context=1024, prompt=8) for form in WeightFormat
+        forecast_model(LLAMA_1B, DEFAULT, form, context=1024, prompt=8)
+        for form in (WeightFormat.W8, WeightFormat.W4)
     )
     # Every weight once per token, 17 bytes for 16, at 8 bytes per cycle.
     weights = 16 * (2048 * (2 * 2048 + 2 * 512) + 3 * 2048 * 8192) + 128256 * 2048

@@ -202,7 +202,10 @@ def test_an_empty_prompt_needs_a_beginning_of_text(llm: LLM):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"weights": "w2"}, "weights are 'w2', but must be w8 or w4."),
+        (
+            {"weights": "w2"},
+            "weights are 'w2', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
+        ),
         ({"preset": "big"}, "unknown preset 'big'; there are tiny, default, wide."),
         (
             {"device": "fpga"},

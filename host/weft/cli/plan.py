@@ -22,6 +22,7 @@ from weft.model.huggingface import read_config
 from weft.model.load import DEFAULT_MODEL, shipped_models
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
+from weft.weight_choice import shape_format
 from weft_arch.config import Configuration, ConfigurationError
 
 __all__ = ["plan"]
@@ -50,7 +51,7 @@ def plan(
     """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
     well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json."""
     config = _changed(find_preset(preset), changes or [])
-    form = WeightFormat.named(weights)
+    form = shape_format(weights)
     if fits:
         output.print(_fits(config, form))
         return

@@ -99,7 +99,7 @@ def lay_out(
             config,
             chip,
             batch=batch,
-            weight_bits=8 if weights is WeightFormat.W8 else 4,
+            weights=weights,
             max_context=context,
             max_sequences=max_sequences,
             base=base,

@@ -15,6 +15,7 @@ from weft.compiler.parameters import ParameterPlan, plan_parameters
 from weft.compiler.weight_parts import WeightPart, blocks_of, head_part, layer_parts
 from weft.errors import CompileError
 from weft.model import ModelConfig
+from weft.quantize import WeightFormat
 from weft_arch import layouts
 from weft_arch.config import Configuration
 from weft_arch.isa import INSTRUCTION_BYTES
@@ -236,7 +237,7 @@ class MemoryPlan:
     output, slices of gate and up, down"""
     head_part: WeightPart
     parameters: ParameterPlan
-    weight_bits: int
+    weights: WeightFormat
     layer_weight_bytes: int
     row_bytes: int
     """bytes of one row of the embedding"""
@@ -262,6 +263,11 @@ class MemoryPlan:
         return sum(p.tiles for p in before) * config.tile_bytes(self.weight_bits)
 
     @property
+    def weight_bits(self) -> int:
+        """Bits of a weight's code."""
+        return self.weights.bits
+
+    @property
     def size(self) -> int:
         """Bytes of memory that the model needs."""
         return max(r.end for r in self.regions.values())
@@ -278,7 +284,7 @@ def plan_memory(
     chip: OnChipPlan,
     *,
     batch: OnChipPlan | None = None,
-    weight_bits: int,
+    weights: WeightFormat,
     max_context: int,
     max_sequences: int,
     base: int,
@@ -287,7 +293,7 @@ def plan_memory(
     model, cols = graph.config, config.array_cols
     parts, head = _parts(graph, config), head_part(model, config)
     parameters = plan_parameters(model, config, parts)
-    tile_bytes = config.tile_bytes(weight_bits)
+    tile_bytes = config.tile_bytes(weights.bits)
     layer_weight_bytes = sum(p.tiles for p in parts) * tile_bytes
     layout = layouts.KVLayout(config, chip.heads.k_blocks)
     slot_bytes = layout.slot_bytes(max_context)
@@ -326,7 +332,7 @@ def plan_memory(
         layer_parts=parts,
         head_part=head,
         parameters=parameters,
-        weight_bits=weight_bits,
+        weights=weights,
         layer_weight_bytes=layer_weight_bytes,
         row_bytes=row_bytes,
         rope_row_bytes=rope_row_bytes,

@@ -19,7 +19,6 @@ from weft_arch.isa import (
     Store,
     StoreTopK,
     Vector,
-    WeightFormat,
 )
 
 __all__ = ["TransformerProgram"]
@@ -57,8 +56,9 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
             Scalar(destination=r.WEIGHTS, address=memory.regions["weights"].base),
             Scalar(destination=r.PARAMETERS, address=self.layer_parameters(0)),
         )
-        if self.format == WeightFormat.W4:
-            entries = bytes(value & 0xFF for value in range(-8, 8))
+        codebook = self.memory.weights.codebook
+        if codebook is not None:
+            entries = codebook.tobytes()
             self.add(
                 Codebook(
                     entries_low=int.from_bytes(entries[:8], "little"),

@@ -245,12 +245,14 @@ class ModelRunner:
                 store_logits=store_logits and last,
             )
 
-    def score(self, token_ids: Sequence[int], *, sequence: int = 0) -> NDArray[np.float32]:
-        """Logits [n, vocab_size] of every position; needs a scoring program."""
+    def score(
+        self, token_ids: Sequence[int], *, position: int = 0, sequence: int = 0
+    ) -> NDArray[np.float32]:
+        """Logits [n, vocab_size] of every position from `position` on; needs a scoring program."""
         parts: list[NDArray[np.float32]] = []
         for start, end in self.chunks(len(token_ids)):
             part = token_ids[start:end]
-            self.run_chunk(part, position=start, sequence=sequence, store_logits=True)
+            self.run_chunk(part, position=position + start, sequence=sequence, store_logits=True)
             parts.append(self.logits(len(part)))
         return np.concatenate(parts)
 
