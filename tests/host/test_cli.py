@@ -126,7 +126,7 @@ def test_generate_from_a_gguf_file_tells_what_was_repacked(
         ),
         (["--temperature", "nan"], "temperature is nan, but must be a number."),
         (["--weights", "w3"], "weights are 'w3', but must be w8 or w4."),
-        (["--preset", "big"], "unknown preset 'big'; there are tiny, default, wide."),
+        (["--preset", "big"], "unknown preset 'big'; there are tiny, default, wide, resident."),
         (
             ["-d", "fpga"],
             "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",

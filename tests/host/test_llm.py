@@ -203,7 +203,7 @@ def test_an_empty_prompt_needs_a_beginning_of_text(llm: LLM):
     ("arguments", "sentence"),
     [
         ({"weights": "w2"}, "weights are 'w2', but must be w8 or w4."),
-        ({"preset": "big"}, "unknown preset 'big'; there are tiny, default, wide."),
+        ({"preset": "big"}, "unknown preset 'big'; there are tiny, default, wide, resident."),
         (
             {"device": "fpga"},
             "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",
