@@ -61,54 +61,73 @@ class AttentionLayer(HeadRows):
 
     def attention_layer(self) -> None:
         """Norm, keys and values, queries, attention, output; the streams of the whole layer."""
-        chip, memory = self.chip, self.memory
-        kv_part, q_part, o_part = memory.layer_parts[:3]
-        block = memory.parameters.attention
+        chip, block = self.chip, self.memory.parameters.attention
+        kv_part, q_part, o_part = self.memory.layer_parts[:3]
         self.add(
             self.stream((kv_part, q_part), 0, Register.WEIGHTS),
             self.load_parameters("a", block, 0, register=Register.PARAMETERS),
             *self.branch_in(
                 "a", block, "attention_norm", o_part, wait=Token.X, signal=Token.NORMED
             ),
-            self.matmul(
-                kv_part,
-                "normed",
-                chip.vector["keys_values"].base,
-                bias=self.bias_of("a", block, kv_part),
-                wait_a=Token.NORMED,
-                signal_a=Token.KEYS_VALUES,
-            ),
+            self.keys_values_product(),
         )
-        queries = self.matmul(
-            q_part,
-            "normed",
-            chip.vector["queries"].base,
-            bias=self.bias_of("a", block, q_part),
-            wait_a=0 if chip.queries_apart else Token.KEYS_VALUES_FREE,
-            signal_a=Token.QUERIES,
-        )
-        keys_values = list(self.keys_values())
+        queries = self.queries_product(wait_a=0 if chip.queries_apart else Token.KEYS_VALUES_FREE)
+        free = 0 if chip.queries_apart else Token.KEYS_VALUES_FREE
+        keys_values = list(self.keys_values(free))
         self.add(*([queries, *keys_values] if chip.queries_apart else [*keys_values, queries]))
         for values in (0, 1):
             self.store_kv(values)
         self.add(*self.queries())
+        self.attend_groups()
+        self.attention_out()
+
+    def keys_values_product(self) -> Instruction:
+        """The MATMUL of keys and values."""
+        part = self.memory.layer_parts[0]
+        return self.matmul(
+            part,
+            "normed",
+            self.chip.vector["keys_values"].base,
+            bias=self.bias_of("a", self.memory.parameters.attention, part),
+            wait_a=Token.NORMED,
+            signal_a=Token.KEYS_VALUES,
+        )
+
+    def queries_product(self, wait_a: int) -> Instruction:
+        """The MATMUL of queries."""
+        part = self.memory.layer_parts[1]
+        return self.matmul(
+            part,
+            "normed",
+            self.chip.vector["queries"].base,
+            bias=self.bias_of("a", self.memory.parameters.attention, part),
+            wait_a=wait_a,
+            signal_a=Token.QUERIES,
+        )
+
+    def attend_groups(self) -> None:
+        """Attention of all groups, signals ATTENDED."""
         for group in self.groups():
-            self.add(*(self.stream_kv(slot, group) for slot in range(chip.heads.n_slots)))
-            self.add(*(self.attend(slot, group) for slot in range(chip.heads.n_slots)))
+            self.add(*(self.stream_kv(slot, group) for slot in range(self.chip.heads.n_slots)))
+            self.add(*(self.attend(slot, group) for slot in range(self.chip.heads.n_slots)))
             self.add(*self.attended(group))
         if self.several_groups():
             self.add(Vector(signal_a=Token.ATTENDED, words=1))
-        skipped = (kv_part.tiles + q_part.tiles) * self.config.tile_bytes(memory.weight_bits)
+
+    def attention_out(self) -> None:
+        """The stream of the rest of the layer; the output's product."""
+        kv_part, q_part, o_part = self.memory.layer_parts[:3]
+        skipped = (kv_part.tiles + q_part.tiles) * self.tile_bytes
         self.add(
-            self.stream(memory.layer_parts[2:], skipped, Register.WEIGHTS),
+            self.stream(self.memory.layer_parts[2:], skipped, Register.WEIGHTS),
             *self.branch_out(
                 "a",
-                block,
+                self.memory.parameters.attention,
                 "attention_norm",
                 o_part,
                 "attended",
                 wait=Token.ATTENDED,
-                signal=Token.X_ATTENTION,
+                signal=self.x_attention,
             ),
         )
 

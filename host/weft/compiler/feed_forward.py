@@ -30,14 +30,14 @@ class FeedForwardLayer(Norms):
         self.add(
             self.load_parameters("b", block, attention_bytes, register=Register.PARAMETERS),
             *self.branch_in(
-                "b", block, "ffn_norm", down, wait=Token.X_ATTENTION, signal=Token.NORMED_FFN
+                "b", block, "ffn_norm", down, wait=self.x_attention, signal=Token.NORMED_FFN
             ),
         )
         for number, part in enumerate(slices):
             self.add(*self.hidden_slice(part, number, len(slices)))
         self.add(
             *self.branch_out(
-                "b", block, "ffn_norm", down, "hidden", wait=Token.HIDDEN, signal=Token.X
+                "b", block, "ffn_norm", down, "hidden", wait=Token.HIDDEN, signal=self.x_out
             )
         )
 

@@ -51,8 +51,8 @@ class HeadRows(Norms):
             d_inner=heads.slot_words,
         )
 
-    def keys_values(self) -> Iterable[Instruction]:
-        """Rotate the keys, quantise keys and values.
+    def keys_values(self, free: int = 0) -> Iterable[Instruction]:
+        """Rotate the keys, quantise keys and values; signals ``free`` when their words are.
 
         Keys of heads that are a slot are quantised as they are rotated; others are rotated in
         place, or into the slots between zeros, and quantised slot by slot.
@@ -95,11 +95,10 @@ class HeadRows(Norms):
         ):
             if to == VectorDestination.KEYS and heads.are_slots:
                 continue
-            last = to == VectorDestination.VALUES and not self.chip.queries_apart
             first = to == VectorDestination.KEYS
             yield Vector(
                 wait_a=wait if first else 0,
-                signal_a=Token.KEYS_VALUES_FREE if last else 0,
+                signal_a=0 if first else free,
                 operation=VectorOp.COPY,
                 to=to,
                 count_reg=Register.ROWS,

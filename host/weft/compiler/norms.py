@@ -32,6 +32,17 @@ _TOKENS = {
 class Norms(BuildingBlocks):
     """Builds norms. Parameters are in one of two buffers, "a" or "b", by word of their block."""
 
+    x_free: int = 0
+    """the token that says when the words of x may be written"""
+    x_out: int = Token.X
+    """the token that says that embedding, or layer, have left their results in x"""
+
+    @property
+    def x_attention(self) -> int:
+        """The token that says that attention is added to x; none where the vector unit, which
+        reads x next, has done so itself."""
+        return Token.X_ATTENTION if self.model.norm_order == "pre" else 0
+
     def load_parameters(
         self, buffer: str, block: ParameterBlock, address: int, *, register: int = 0
     ) -> Instruction:
@@ -62,7 +73,7 @@ class Norms(BuildingBlocks):
         buffer: str,
         block: ParameterBlock,
         name: str,
-        out: WeightPart,
+        out: WeightPart | None,
         *,
         wait: int,
         signal: int,
@@ -70,7 +81,7 @@ class Norms(BuildingBlocks):
         """The beginning of a part of a layer: x as the codes "normed", ``signal``led.
 
         The biases of the part's last product, ``out``, are added to x already: nobody reads x
-        before that product is added to it.
+        before that product is added to it. (None: x is not wanted any more.)
         """
         ready, free = _TOKENS[buffer]
         if self.model.norm_order == "post":
@@ -83,7 +94,7 @@ class Norms(BuildingBlocks):
                 ready=ready,
                 signals=(signal, free if only else 0),
             )
-        bias = self.bias_of(buffer, block, out)
+        bias = self.bias_of(buffer, block, out) if out else None
         if bias is not None and self.model.norm_order != "sandwich":
             yield self.on_rows(VectorOp.ADD, "x", b=bias)
 

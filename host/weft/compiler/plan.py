@@ -114,11 +114,13 @@ def plan_chip(
             f"dim is {graph.config.dim}; preset {config.name} needs a multiple of {config.lanes}."
         )
     limit = min(config.max_rows, ROW_SCALARS // (heads.rows * heads.n_slots))
-    limit = limit if group_rows(heads, config) else 0
+    at_once = group_rows(heads, config)
+    if graph.config.head == "none" or not at_once:
+        limit = min(limit, at_once)  # an encoder's chunk is one group
     if chunk_rows is not None:
         limit = min(limit, chunk_rows)
     for rows in range(limit, 0, -1):
-        for queries_apart in (True, False):
+        for queries_apart in (True, False) if graph.config.head == "lm" else (False,):
             logit_rows = rows if all_logits else 1
             plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart)
             if _fits(plan, config):
@@ -285,8 +287,8 @@ def plan_memory(
     sizes = {
         "program": program_bytes,
         "batch_program": program_bytes if batch else 0,
-        "ids": 4 * max(chip.chunk_rows, batch_rows),
-        "positions": 4 * max(batch_rows, chip.chunk_rows if model.token_types else 0),
+        "ids": 4 * (max_context if model.head == "none" else max(chip.chunk_rows, batch_rows)),
+        "positions": 4 * (max_context if model.token_types else batch_rows),
         "parameters": parameters.words(model.n_layers) * word_bytes,
         "rope": max_context * rope_row_bytes,
         "position_embedding": max(model.token_types, 1) * max_context * position_row_bytes,
@@ -294,7 +296,7 @@ def plan_memory(
         "weights": model.n_layers * layer_weight_bytes + head.tiles * tile_bytes,
         "top_k": 8 * config.top_k_entries if head.tiles else 0,
         "logits": 4 * logit_rows * head.n_tiles[0] * cols,
-        "hidden_states": 4 * chip.chunk_rows * model.dim if model.head == "none" else 0,
+        "hidden_states": 4 * max_context * model.dim if model.head == "none" else 0,
         "kv": max_sequences * model.n_layers * layer_kv_bytes,
     }
     regions: dict[str, Region] = {}
