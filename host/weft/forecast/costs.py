@@ -19,6 +19,7 @@ from weft_arch.isa import (
     Matmul,
     OperandB,
     Reduce,
+    Resident,
     Scalar,
     ScalarOp,
     Store,
@@ -32,7 +33,7 @@ from weft_arch.isa import (
     WeightFormat,
 )
 
-__all__ = ["Cost", "cost_of", "sequencer_cycles", "tile_cycles"]
+__all__ = ["REPLAY_CYCLES", "Cost", "cost_of", "replay_rate", "sequencer_cycles", "tile_cycles"]
 
 TILE_SPACING = 8
 """Fewest cycles from tile to tile of the array."""
@@ -43,6 +44,8 @@ SOFTMAX_LATENCY = 100
 LOAD_TAIL, STORE_TAIL = 12, 47
 LOAD_WORD_CYCLES = 1.5
 """Fewest cycles from word to word of a LOAD."""
+REPLAY_CYCLES = 9
+"""Of a STREAM_WEIGHTS that replays, besides one per word of codes."""
 SINGLE_BEAT_WRITE = 2
 """Cycles per write of a single beat."""
 
@@ -55,6 +58,8 @@ class Cost:
     tail: float = 0.0
     streamed: int = 0
     """bytes that STREAM_WEIGHTS and STREAM_KV bring, and that MATMUL and ATTEND use up"""
+    resident: Resident = Resident.NONE
+    """KEEP: the bytes do not go to the weight buffer; REPLAY: they do not come from memory"""
     loaded: int = 0
     """bytes that LOAD reads"""
     written: int = 0
@@ -77,7 +82,8 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case Attend():
             return _attend(step, i, config)
         case StreamWeights():
-            return Cost(streamed=count * config.tile_bytes(_bits(i.format)), tail=2)
+            size = count * config.tile_bytes(_bits(i.format))
+            return Cost(streamed=size, tail=2, resident=i.resident)
         case StreamKV():
             return Cost(streamed=_kv_bytes(config, i.k_blocks, count), tail=2)
         case Vector():
@@ -104,6 +110,15 @@ def cost_of(step: Step, config: Configuration) -> Cost:
 
 def _bits(form: int) -> int:
     return 8 if form == WeightFormat.W8 else 4
+
+
+def replay_rate(config: Configuration, step: Step) -> float:
+    """Bytes per cycle that a STREAM_WEIGHTS brings from the resident memory: a word of codes, and
+    its part of the scales."""
+    i = step.instruction
+    assert isinstance(i, StreamWeights)
+    bits = _bits(i.format)
+    return config.tile_bytes(bits) / (config.array_cols * bits / 8)
 
 
 def tile_cycles(config: Configuration, rows: int) -> int:
