@@ -8,14 +8,17 @@ import pytest
 
 from tests.compiler.models import compiled, model_config, random_model, runner, tokens
 from weft.compiler import CompiledModel
+from weft.compiler.conventions import chunk_scalars
 from weft.devices import open_device
 from weft.lockstep import Lockstep
 from weft.quantize import WeightFormat
 from weft.runtime import BatchRow, ModelRunner
+from weft.runtime.program import set_program
 from weft.sampling import SamplingParams
 from weft_arch.config import Configuration, preset
-from weft_arch.device import Device, DeviceFault
+from weft_arch.device import Device, DeviceFault, DeviceTimeout
 from weft_arch.isa import Resident, StreamWeights
+from weft_arch.registers import scalar_offset
 from weft_sim.memory_parameters import MemoryParameters
 from weft_sim.reference import ReferenceDevice
 
@@ -134,3 +137,31 @@ def test_rtl(stall: float) -> None:
                 run(model, tested)[1], run(compiled(SMALL, "default", weights))[1]
             )
             breaks_and_recovers(tested, model)
+
+
+def test_rtl_reset_in_the_middle() -> None:
+    """Of keeping, and of a step that replays: after it all is as new."""
+    model = compiled(SMALL, TINY)
+    expected = run(model)[1]
+    memory = model.memory
+    programs = [("keep_program", len(model.keep), {}, (40, 333, 2000))]
+    programs.append(("program", len(model.program), chunk_scalars(1, 0), (300, 1500, 2300)))
+    with open_device("rtl", TINY, memory_bytes=memory.size) as device:
+        for name, length, scalars, waits in programs:
+            for wait in waits:
+                made = ModelRunner(model, device)
+                made.keep_weights()
+                set_program(
+                    device,
+                    memory.regions[name].base,
+                    length,
+                    region=(0, memory.size),
+                    write=(memory.read_only_end, memory.size),
+                )
+                for register, value in scalars.items():
+                    device.write_register(scalar_offset(register), value)
+                device.start()
+                with pytest.raises(DeviceTimeout):
+                    device.wait(wait)
+                device.reset()
+                assert np.array_equal(run(model, device)[1], expected), (name, wait)
