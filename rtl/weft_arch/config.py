@@ -48,7 +48,7 @@ class Configuration:
         Prefetch buffer for weight codes, in bytes. Power of two, at least four 8-bit tiles.
     resident_bytes : int
         Memory for codes of weights that stay on the chip, in bytes (their scales' comes on top). 0:
-        none; else a power of two, at least four 8-bit tiles.
+        none; else whole 8-bit tiles, at least four.
     accumulator_words : int
         Depth of the accumulator memory of each column, in floats. Power of two.
     max_rows : int
@@ -109,11 +109,11 @@ class Configuration:
                 _is_power_of_two(value) and low <= value <= high,
                 f"{field} is {value}; it must be a power of two from {low} to {high}",
             )
-        resident, least = self.resident_bytes, 4 * cols * BLOCK
+        resident, tile = self.resident_bytes, cols * BLOCK
         _check(
-            resident == 0 or (_is_power_of_two(resident) and least <= resident <= 1 << 24),
-            f"resident_bytes is {resident}; it must be 0 or a power of two from {least} to "
-            f"{1 << 24}",
+            resident == 0 or (resident % tile == 0 and 4 * tile <= resident <= 1 << 24),
+            f"resident_bytes is {resident}; it must be 0 or a multiple of {tile} from {4 * tile} "
+            f"to {1 << 24}",
         )
         _check(
             1 <= self.top_k_entries <= 64,
@@ -225,7 +225,7 @@ PRESETS: dict[str, Configuration] = {
             vector_memory_words=4096,
             activation_blocks=2048,
             weight_buffer_bytes=16384,
-            resident_bytes=524288,
+            resident_bytes=327680,
             accumulator_words=1024,
             max_rows=64,
             memory_latency_cycles=20,

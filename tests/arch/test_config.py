@@ -63,15 +63,15 @@ FINGERPRINT = 0xBD2B64D48C4DCF78
         ),
         (
             {"resident_bytes": 5000},
-            "resident_bytes is 5000; it must be 0 or a power of two from 1024 to 16777216",
+            "resident_bytes is 5000; it must be 0 or a multiple of 256 from 1024 to 16777216",
         ),
         (
             {"resident_bytes": 512},
-            "resident_bytes is 512; it must be 0 or a power of two from 1024 to 16777216",
+            "resident_bytes is 512; it must be 0 or a multiple of 256 from 1024 to 16777216",
         ),
         (
             {"resident_bytes": 1 << 25},
-            "resident_bytes is 33554432; it must be 0 or a power of two from 1024 to 16777216",
+            "resident_bytes is 33554432; it must be 0 or a multiple of 256 from 1024 to 16777216",
         ),
         ({"top_k_entries": 0}, "top_k_entries is 0; it must be 1 to 64"),
         ({"top_k_entries": 65}, "top_k_entries is 65; it must be 1 to 64"),
@@ -129,7 +129,7 @@ def test_no_resident_memory_leaves_the_fingerprint_alone() -> None:
 
 def test_the_resident_preset_holds_a_whole_stories260k() -> None:
     resident = preset("resident")
-    assert resident.resident_places == 4096
+    assert resident.resident_places == 2560
     assert resident.resident_tile_places(4) == 1
     tiles = 285_056 // resident.tile_bytes(8)
     assert tiles * resident.resident_tile_places(8) <= resident.resident_places

@@ -239,8 +239,8 @@ def test_a_walk_that_does_not_end_is_given_up() -> None:
 def test_resident_places() -> None:
     """Kept tiles are not in the stream; replayed ones are, if their places are there."""
     config = preset("resident")
-    keep = isa.StreamWeights(count=2048, resident=isa.Resident.KEEP)
-    replay = isa.StreamWeights(address=4094, count=1, resident=isa.Resident.REPLAY)
+    keep = isa.StreamWeights(count=1280, resident=isa.Resident.KEEP)
+    replay = isa.StreamWeights(address=2558, count=1, resident=isa.Resident.REPLAY)
     taken = isa.Matmul(count=1, k_blocks=1, n_tiles=1)
 
     def check_program(*program: Instruction) -> None:
@@ -253,8 +253,8 @@ def test_resident_places() -> None:
         check_program(keep, taken)
     for wrong in (
         dataclasses.replace(keep, aux_a_reg=1),
-        dataclasses.replace(replay, address=4095),
+        dataclasses.replace(replay, address=2559),
     ):
-        sentence = r"^instruction 0 \(STREAM_WEIGHTS\) touches resident place 4096 of 4096\.$"
+        sentence = r"^instruction 0 \(STREAM_WEIGHTS\) touches resident place 2560 of 2560\.$"
         with pytest.raises(CompileError, match=sentence):
             check_program(wrong)

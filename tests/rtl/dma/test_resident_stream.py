@@ -14,7 +14,7 @@ from weft_arch.registers import Fault
 from weft_sim.bench import Bench, bench_test, run_cocotb
 
 KEEP, REPLAY = Resident.KEEP, Resident.REPLAY
-PLACES = 256
+PLACES = 250
 
 
 def resident(config: Configuration) -> Configuration:
