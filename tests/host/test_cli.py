@@ -129,7 +129,7 @@ def test_generate_from_a_gguf_file_tells_what_was_repacked(
             ["--weights", "w3"],
             "weights are 'w3', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
         ),
-        (["--preset", "big"], "unknown preset 'big'; there are tiny, default, wide."),
+        (["--preset", "big"], "unknown preset 'big'; there are tiny, default, wide, resident."),
         (
             ["-d", "fpga"],
             "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",

@@ -167,14 +167,17 @@ def _places(found: ModelForecast) -> Table:
         table.add_column(column, justify="right" if column == "bytes" else "left", no_wrap=True)
 
     def bound(rows: int) -> str:
-        stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
         array = tile_cycles(config, rows)
+        if layout.memory.resident:
+            return f"{array} array"
+        stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
         return f"{max(stream, array):.0f} {'memory' if stream > array else 'array'}"
 
+    place = "resident memory" if layout.memory.resident else "memory (stream)"
     for name, tiles in found.weight_tiles():
         size = tiles * config.tile_bytes(bits)
         rows = 1 if name == "lm_head" else _rows(found)
-        table.add_row(name, "memory (stream)", f"{size:,}", bound(1), bound(rows))
+        table.add_row(name, place, f"{size:,}", bound(1), bound(rows))
     regions = layout.memory.regions
     table.add_row("keys and values", "memory (stream)", f"{regions['kv'].size:,}", "", "")
     for name in ("embedding", "rope", "position_embedding", "parameters"):

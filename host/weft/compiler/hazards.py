@@ -26,11 +26,13 @@ from weft_arch.isa import (
     Fence,
     Instruction,
     Matmul,
+    Resident,
     StoreKV,
     StreamKV,
     StreamWeights,
     Vector,
     VectorDestination,
+    WeightFormat,
 )
 
 __all__ = ["check_hazards"]
@@ -150,8 +152,8 @@ class _Checker:
         """Match producers and consumers of the weight stream and of quantised groups."""
         i = step.instruction
         match i:
-            case StreamWeights() if step.count:
-                self.tiles.append((i.format, step.count))
+            case StreamWeights():
+                self._stream_weights(step, i)
             case StreamKV() if step.count:
                 self.tiles.append(("kv", -(-step.count // BLOCK)))
             case Matmul():
@@ -165,6 +167,21 @@ class _Checker:
                 self._store_groups(step, i, clock)
             case _:
                 pass
+
+    def _stream_weights(self, step: Step, i: StreamWeights) -> None:
+        """Tiles enter the stream unless they are kept; the engine itself orders keeping before
+        replaying, and what another program has kept is not known here."""
+        if i.resident is not Resident.NONE:
+            places = self.config.resident_tile_places(8 if i.format is WeightFormat.W8 else 4)
+            first = step.aux_a if i.resident is Resident.KEEP else step.address
+            end = first + step.count * places
+            if end > self.config.resident_places:
+                raise CompileError(
+                    f"{_name(step)} touches resident place {end - 1} of "
+                    f"{self.config.resident_places}."
+                )
+        if step.count and i.resident is not Resident.KEEP:
+            self.tiles.append((i.format, step.count))
 
     def _consume(self, step: Step, kind: object, needed: int) -> None:
         while needed:
