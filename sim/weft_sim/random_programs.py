@@ -33,7 +33,7 @@ class ProgramWriter:
         """An instruction of some engine with random operands."""
         rng = self.rng
         cls = rng.choice(_ENGINE_CLASSES)
-        own = {
+        own: dict[str, Any] = {
             s.name: rng.choice(list(s.kind)) if s.kind else rng.randint(0, s.limit)
             for s in isa.field_specs(cls)
         }
