@@ -30,7 +30,7 @@ from weft_sim.board_server import simulated
 from weft_sim.board_simulation import BoardSimulation
 
 PROMPT = "Once upon a time"
-TOKENS = 6
+TOKENS = 3
 CONTEXT = 128
 SLICE_CYCLES = 200
 DEADLINE_CYCLES = 40_000_000
@@ -43,7 +43,9 @@ CASES = {
 }
 
 
-def measure(simulation: BoardSimulation, client: JobClient, ids: list[int], params: SamplingParams):
+def measure(
+    simulation: BoardSimulation, client: JobClient, ids: list[int], params: SamplingParams
+) -> tuple[float, float]:
     """(cycles of the board per token, of the accelerator) of the decode steps of a job."""
     sampler = Sampler(params)
     job = Job(
@@ -80,6 +82,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description="Cycles of the firmware per token.")
     parser.add_argument("--preset")
+    parser.add_argument("--case", choices=tuple(CASES), action="append")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     board = simulated("ulx3s_85f", preset=options.preset, cycles_per_bit=8)
@@ -87,20 +90,21 @@ def main() -> None:
     compiled = compile_model(
         loaded.checkpoint, board.config, WeightFormat.W8, max_context=CONTEXT, max_sequences=1
     )
+    ids = loaded.tokenizer.encode(PROMPT)
     results: list[dict[str, Any]] = []
-    with BoardSimulation(board, firmware=build_firmware().rom) as simulation:
-        image = compiled.image
-        simulation.memory[compiled.base : compiled.base + image.size] = image
-        device = LinkDevice(board.config, BoardLine(simulation))
-        assert device.cpu is not None
-        client = JobClient(device, device.cpu, compiled, JobArea.after(compiled))
-        ids = loaded.tokenizer.encode(PROMPT)
-        for name, params in CASES.items():
-            token, run = measure(simulation, client, ids, params)
-            beside = token - run
-            print(f"{name:20} {token:10,.0f} {run:10,.0f} {beside:9,.0f} {beside / token:6.1%}")
-            results.append({"case": name, "cycles_per_token": token, "accelerator_cycles": run})
-        device.close()
+    print(f"{'case':20} {'token':>10} {'run':>10} {'beside':>9}")
+    for name in options.case or CASES:
+        with BoardSimulation(board, firmware=build_firmware().rom) as simulation:
+            image = compiled.image
+            simulation.memory[compiled.base : compiled.base + image.size] = image
+            with LinkDevice(board.config, BoardLine(simulation)) as device:
+                assert device.cpu is not None
+                client = JobClient(device, device.cpu, compiled, JobArea.after(compiled))
+                token, run = measure(simulation, client, ids, CASES[name])
+        beside = token - run
+        row = f"{name:20} {token:10,.0f} {run:10,.0f} {beside:9,.0f} {beside / token:6.1%}"
+        print(row, flush=True)
+        results.append({"case": name, "cycles_per_token": token, "accelerator_cycles": run})
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -36,6 +36,11 @@ class FloatKVCache:
             self.values.append(values)
         return keys, values
 
+    def keep(self, positions: int) -> None:
+        """Forget all but the first `positions` tokens."""
+        self.keys = [keys[:positions] for keys in self.keys]
+        self.values = [values[:positions] for values in self.values]
+
 
 def visible(config: ModelConfig, layer: int, tokens: int, keys: int) -> npt.NDArray[np.bool_]:
     """Which keys each of the last `tokens` positions attends to: [tokens, keys]."""

@@ -39,11 +39,7 @@ class BoardLine:
         board, told = simulation.board, simulation.told_clock_hz
         self.bytes_per_second = board.baud / 10 * told / board.clock_hz
         self.latency_seconds = _LATENCY_CYCLES / told
-
-    @property
-    def now(self) -> float:
-        """Seconds of the board's clock."""
-        return self.simulation.cycles / self.simulation.told_clock_hz
+        self.now = 0.0
 
     def send(self, data: bytes) -> None:
         """Put all bytes on the line; they arrive while the board runs."""
@@ -55,6 +51,7 @@ class BoardLine:
         left = max(round(timeout * simulation.told_clock_hz), 1)
         while left > 0:
             left -= simulation.run(min(left, _PIECE_CYCLES), until_byte=True)
+            self.now = simulation.cycles / simulation.told_clock_hz
             if data := simulation.receive():
                 return self._from(data)
         return b""

@@ -37,6 +37,8 @@ class ProgramWriter:
             s.name: rng.choice(list(s.kind)) if s.kind else rng.randint(0, s.limit)
             for s in isa.field_specs(cls)
         }
+        if cls is isa.StreamWeights:
+            own["resident"] = isa.Resident.NONE  # illegal where there is no resident memory
         return cls(
             address=rng.getrandbits(32),
             count=rng.getrandbits(24),

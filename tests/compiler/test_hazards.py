@@ -235,3 +235,27 @@ def test_a_walk_that_does_not_end_is_given_up() -> None:
     endless = [isa.Loop(count=0xFFFFFF, body_end=2), isa.Fence(), isa.Halt()]
     with pytest.raises(CompileError, match=r"^the program runs more than 99 instructions\.$"):
         list(walk(endless, {}, limit=99))
+
+
+def test_resident_places() -> None:
+    """Kept tiles are not in the stream; replayed ones are, if their places are there."""
+    config = preset("resident")
+    keep = isa.StreamWeights(count=1280, resident=isa.Resident.KEEP)
+    replay = isa.StreamWeights(address=2558, count=1, resident=isa.Resident.REPLAY)
+    taken = isa.Matmul(count=1, k_blocks=1, n_tiles=1)
+
+    def check_program(*program: Instruction) -> None:
+        check_hazards((*program, isa.Halt()), config, scalars={1: 1}, write_base=0, write_limit=64)
+
+    check_program(keep, replay, taken)
+    with pytest.raises(CompileError, match="leaves tiles in the weight stream"):
+        check_program(replay)
+    with pytest.raises(CompileError, match="does not find its tiles next"):
+        check_program(keep, taken)
+    for wrong in (
+        dataclasses.replace(keep, aux_a_reg=1),
+        dataclasses.replace(replay, address=2559),
+    ):
+        sentence = r"^instruction 0 \(STREAM_WEIGHTS\) touches resident place 2560 of 2560\.$"
+        with pytest.raises(CompileError, match=sentence):
+            check_program(wrong)

@@ -26,7 +26,7 @@ def region(of: CompiledModel, name: str) -> np.ndarray:
     return of.image[where.base - of.base : where.end - of.base]
 
 
-@pytest.fixture(scope="module", params=[WeightFormat.W8, WeightFormat.W4])
+@pytest.fixture(scope="module", params=[WeightFormat.W8, WeightFormat.W4, WeightFormat.NF4])
 def model(request: pytest.FixtureRequest) -> CompiledModel:
     return compiled(MODEL, weights=request.param, base=0x4000)
 
@@ -102,11 +102,12 @@ def test_the_rotary_table_covers_the_context() -> None:
     )
 
 
-def test_four_bit_programs_set_their_codebook() -> None:
-    program = compiled(weights=WeightFormat.W4).program
+@pytest.mark.parametrize("form", [form for form in WeightFormat if form.codebook is not None])
+def test_four_bit_programs_set_their_codebook(form: WeightFormat) -> None:
+    program = compiled(weights=form).program
     (codebook,) = [i for i in program if isinstance(i, isa.Codebook)]
     entries = (codebook.entries_low | codebook.entries_high << 64).to_bytes(16, "little")
-    assert np.frombuffer(entries, np.int8).tolist() == list(range(-8, 8))
+    np.testing.assert_array_equal(np.frombuffer(entries, np.int8), form.codebook)
     assert not any(isinstance(i, isa.Codebook) for i in compiled().program)
 
 

@@ -6,8 +6,8 @@ import re
 from weft_arch.soc import area
 from weft_rtl.soc.firmware import build_firmware, firmware_folder, firmware_sources
 
-ROM_BYTES = 15 << 10
-"""What the image may take; the ROM has more than twice as much."""
+ROM_BYTES = 16 << 10
+"""What the image may take; the ROM has twice as much."""
 RAM_BYTES = 9 << 10
 
 

@@ -71,9 +71,11 @@ def test_the_cpu_runs_its_firmware() -> None:
     with simulation, LinkDevice(TINY, BoardLine(simulation)) as device:
         device.write_memory(0x100, np.array([123_456, 789, 0], np.uint32).view(np.uint8))
         assert device.read_register(LINK_BASE + soc_offset("NOTIFY")) == 0
+        device.write_register(LINK_BASE + soc_offset("CPU_CONTROL"), 0)  # the host held it
         device.write_register(LINK_BASE + soc_offset("DOORBELL"), 1)
-        while device.read_register(LINK_BASE + soc_offset("NOTIFY")) == 0:
-            pass
+        for _ in range(20):
+            if device.read_register(LINK_BASE + soc_offset("NOTIFY")):
+                break
         result = device.read_memory(0x108, 4).view(np.uint32)
         assert result[0] == 123_456 * 789
 

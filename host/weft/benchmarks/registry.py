@@ -105,6 +105,11 @@ BENCHMARKS: dict[str, Benchmark] = {
             ("prefill_260k", "w8", "64 tokens of prefill", 64, "90,000"),
         )
     },
+    "resident": Benchmark(
+        doc="a decode step of the stories260K shape at position 128 with all weights on the chip, "
+        "preset resident: cycles, and bytes of weights from memory",
+        run=partial(decode.resident_260k, "resident"),
+    ),
     "simulator": Benchmark(
         doc="simulated cycles per second of the default preset on this machine",
         run=speed.simulator_speed,

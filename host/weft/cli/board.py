@@ -3,9 +3,13 @@
 
 import typer
 
-from weft.cli import board_sim
+from weft.cli import board_build, board_sim
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Boards: simulate them whole.", no_args_is_help=True)
+app = typer.Typer(
+    help="Boards: simulate them whole, build and load their bitstreams.", no_args_is_help=True
+)
 app.command("sim")(board_sim.sim)
+app.command("build")(board_build.build)
+app.command("load")(board_build.load)

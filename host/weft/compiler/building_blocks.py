@@ -17,6 +17,7 @@ from weft_arch.isa import (
     Loop,
     Matmul,
     OperandB,
+    Resident,
     Scalar,
     ScalarOp,
     StreamWeights,
@@ -159,7 +160,23 @@ class BuildingBlocks:
             **more,
         )
 
-    def stream(self, parts: Iterable[WeightPart], start: int, reg: int) -> Instruction:
-        """The weights of parts that lie side by side in memory, from ``start`` + ``reg``."""
+    def weight_address(self, skipped: int) -> int:
+        """What STREAM_WEIGHTS calls the weights behind the first ``skipped`` bytes of them: their
+        address, or where they stay on the chip, their place."""
+        if not self.memory.resident:
+            return self.memory.regions["weights"].base + skipped
+        places = self.config.resident_tile_places(self.memory.weight_bits)
+        return skipped // self.tile_bytes * places
+
+    def stream(self, parts: Iterable[WeightPart], skipped: int, reg: int) -> Instruction:
+        """The weights of parts that lie side by side, ``skipped`` bytes behind those that ``reg``
+        names, or behind the model's first where that is 0."""
         tiles = sum(p.tiles for p in parts)
-        return StreamWeights(address=start, address_reg=reg, count=tiles, format=self.format)
+        origin = self.weight_address(0) if reg else 0
+        return StreamWeights(
+            address=self.weight_address(skipped) - origin,
+            address_reg=reg,
+            count=tiles,
+            format=self.format,
+            resident=Resident.REPLAY if self.memory.resident else Resident.NONE,
+        )

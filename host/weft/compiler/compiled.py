@@ -15,7 +15,7 @@ from weft.compiler.conventions import (
     chunk_scalars,
     encoder_scalars,
 )
-from weft.compiler.emit import emit, emit_batch
+from weft.compiler.emit import emit, emit_batch, emit_keep
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
@@ -57,6 +57,8 @@ class CompiledModel:
     program: tuple[Instruction, ...]
     batch: Batch | None
     """none where there is one sequence, or no room for two rows and their program"""
+    keep: tuple[Instruction, ...]
+    """the program that has to run first, where weights stay on the chip; else empty"""
     image: NDArray[np.uint8]
     program_file: bytes
 
@@ -69,6 +71,7 @@ class Layout:
     memory: MemoryPlan
     program: tuple[Instruction, ...]
     batch: Batch | None
+    keep: tuple[Instruction, ...]
 
 
 def lay_out(
@@ -99,7 +102,7 @@ def lay_out(
             config,
             chip,
             batch=batch,
-            weight_bits=8 if weights is WeightFormat.W8 else 4,
+            weights=weights,
             max_context=context,
             max_sequences=max_sequences,
             base=base,
@@ -121,6 +124,7 @@ def lay_out(
         memory=memory,
         program=tuple(emit(model_graph, config, chip, memory)),
         batch=batch,
+        keep=tuple(emit_keep(config, memory)) if memory.resident else (),
     )
 
 
@@ -195,6 +199,9 @@ def compile_model(
         rows = layout.batch.chip.chunk_rows
         check(layout.batch.program, batch_scalars([(k, min(k, context - 1)) for k in range(rows)]))
         programs["batch_program"] = layout.batch.program
+    if layout.keep:
+        check(layout.keep, {})
+        programs["keep_program"] = layout.keep
     for region, program in programs.items():
         raw = np.frombuffer(
             _encoded(config, program)[-INSTRUCTION_BYTES * len(program) :], np.uint8
@@ -212,6 +219,7 @@ def compile_model(
         memory=memory,
         program=layout.program,
         batch=layout.batch,
+        keep=layout.keep,
         image=image,
         program_file=_encoded(config, layout.program),
     )

@@ -11,9 +11,9 @@ from weft.compiler.encoder_program import EncoderProgram
 from weft.compiler.graph import Graph
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft_arch.config import Configuration
-from weft_arch.isa import Instruction
+from weft_arch.isa import Halt, Instruction, Resident, StreamWeights, WeightFormat
 
-__all__ = ["emit", "emit_batch"]
+__all__ = ["emit", "emit_batch", "emit_keep"]
 
 
 def emit(
@@ -31,3 +31,18 @@ def emit_batch(
 ) -> list[Instruction]:
     """The program for a step of several sequences; ``chip`` is a plan with all logits."""
     return BatchProgram(graph, config, chip, memory).emit()
+
+
+def emit_keep(config: Configuration, memory: MemoryPlan) -> list[Instruction]:
+    """The program that brings all weights to the chip, for a plan whose weights stay there: once,
+    and again after a reset."""
+    weights = memory.regions["weights"]
+    return [
+        StreamWeights(
+            address=weights.base,
+            count=weights.size // config.tile_bytes(memory.weight_bits),
+            format=WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4,
+            resident=Resident.KEEP,
+        ),
+        Halt(),
+    ]

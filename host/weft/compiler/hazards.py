@@ -26,11 +26,13 @@ from weft_arch.isa import (
     Fence,
     Instruction,
     Matmul,
+    Resident,
     StoreKV,
     StreamKV,
     StreamWeights,
     Vector,
     VectorDestination,
+    WeightFormat,
 )
 
 __all__ = ["check_hazards"]
@@ -96,15 +98,16 @@ class _Checker:
         A token is anybody's who waits for it. So who takes one must know, without it, that the
         others who have taken some before (in program order) are complete.
         """
-        engine, waits = step.instruction.engine, {step.instruction.wait_a, step.instruction.wait_b}
-        taken: dict[int, Clock] = {}
-        for token in sorted(waits - {0}):
-            given = self.tokens.get(token)
-            if not given:
-                raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
-            taken[token] = given.popleft()
-        for token in taken:
-            known = np.maximum.reduce([clock, *(c for t, c in taken.items() if t != token)])
+        engine = step.instruction.engine
+        taken: list[tuple[int, Clock]] = []
+        for token in (step.instruction.wait_a, step.instruction.wait_b):
+            if token:
+                given = self.tokens.get(token)
+                if not given:
+                    raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
+                taken.append((token, given.popleft()))
+        for token, _ in taken:
+            known = np.maximum.reduce([clock, *(c for t, c in taken if t != token)])
             for other, number in self.takers.setdefault(token, {}).items():
                 if other != engine and number > known[other]:
                     raise CompileError(
@@ -112,7 +115,7 @@ class _Checker:
                         "which waits for it too."
                     )
             self.takers[token][engine] = self.numbers[engine] + 1
-        return np.maximum.reduce([clock, *taken.values()])
+        return np.maximum.reduce([clock, *(c for _, c in taken)])
 
     def _access(self, step: Step, access: Access, clock: Clock) -> None:
         engine, number = step.instruction.engine, self.numbers[step.instruction.engine]
@@ -149,8 +152,8 @@ class _Checker:
         """Match producers and consumers of the weight stream and of quantised groups."""
         i = step.instruction
         match i:
-            case StreamWeights() if step.count:
-                self.tiles.append((i.format, step.count))
+            case StreamWeights():
+                self._stream_weights(step, i)
             case StreamKV() if step.count:
                 self.tiles.append(("kv", -(-step.count // BLOCK)))
             case Matmul():
@@ -164,6 +167,21 @@ class _Checker:
                 self._store_groups(step, i, clock)
             case _:
                 pass
+
+    def _stream_weights(self, step: Step, i: StreamWeights) -> None:
+        """Tiles enter the stream unless they are kept; the engine itself orders keeping before
+        replaying, and what another program has kept is not known here."""
+        if i.resident is not Resident.NONE:
+            places = self.config.resident_tile_places(8 if i.format is WeightFormat.W8 else 4)
+            first = step.aux_a if i.resident is Resident.KEEP else step.address
+            end = first + step.count * places
+            if end > self.config.resident_places:
+                raise CompileError(
+                    f"{_name(step)} touches resident place {end - 1} of "
+                    f"{self.config.resident_places}."
+                )
+        if step.count and i.resident is not Resident.KEEP:
+            self.tiles.append((i.format, step.count))
 
     def _consume(self, step: Step, kind: object, needed: int) -> None:
         while needed:

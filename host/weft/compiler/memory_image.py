@@ -53,17 +53,16 @@ def fill_memory(
             raise CompileError("a token embedding is beyond 65504, the largest float16.")
         put("embedding", embedding, first * embedding.itemsize * embedding.shape[1])
 
-    form = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
     for index, layer in enumerate(checkpoint.layers):
         offset = index * memory.layer_weight_bytes
         names = [name for part in memory.layer_parts for name in part.names]
-        tiles = {name: weight_tiles(config, layer.matrix(name), form) for name in names}
+        tiles = {name: weight_tiles(config, layer.matrix(name), memory.weights) for name in names}
         for part in memory.layer_parts:
             raw = _pack(part, tiles)
             put("weights", raw, offset)
             offset += raw.size
     if memory.head_part.tiles:
-        tiles = {"lm_head": weight_tiles(config, checkpoint.matrix("lm_head"), form)}
+        tiles = {"lm_head": weight_tiles(config, checkpoint.matrix("lm_head"), memory.weights)}
         head = _pack(memory.head_part, tiles)
         put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
     return image
@@ -106,10 +105,9 @@ def query_factor(model: ModelConfig) -> float:
 def weight_tiles(config: Configuration, matrix: Matrix, form: WeightFormat) -> NDArray[np.uint8]:
     """A matrix [output channels, input channels] quantised: [tiles, bytes], tile n * k_blocks + k
     for output channels n and block k."""
-    bits = 8 if form is WeightFormat.W8 else 4
     quantized = as_quantized(matrix, form)
-    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, bits)
-    return tiles.reshape(-1, config.tile_bytes(bits))
+    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, form.bits)
+    return tiles.reshape(-1, config.tile_bytes(form.bits))
 
 
 def _pack(part: WeightPart, tiles: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from weft.compiler.parameters import ParameterPlan, plan_parameters
 from weft.compiler.weight_parts import WeightPart, blocks_of, head_part, layer_parts
 from weft.errors import CompileError
 from weft.model import ModelConfig
+from weft.quantize import WeightFormat
 from weft_arch import layouts
 from weft_arch.config import Configuration
 from weft_arch.isa import INSTRUCTION_BYTES
@@ -22,6 +23,8 @@ from weft_arch.isa import INSTRUCTION_BYTES
 __all__ = ["MemoryPlan", "OnChipPlan", "Region", "plan_chip", "plan_memory"]
 
 _ALIGNMENT = 64
+KEEP_PROGRAM_LENGTH = 2
+"""Instructions of the program that fetches the weights which stay on the chip."""
 ROW_SCALARS = 256
 HIDDEN_SLICES = (4, 8, 16)
 """Slices of the hidden channels: the vector unit works on one while the array makes the next. The
@@ -236,8 +239,10 @@ class MemoryPlan:
     output, slices of gate and up, down"""
     head_part: WeightPart
     parameters: ParameterPlan
-    weight_bits: int
+    weights: WeightFormat
     layer_weight_bytes: int
+    resident: bool
+    """whether all weights stay on the chip; their region then is where they are fetched from"""
     row_bytes: int
     """bytes of one row of the embedding"""
     rope_row_bytes: int
@@ -249,8 +254,8 @@ class MemoryPlan:
     layer_kv_bytes: int
     sequence_kv_bytes: int
     regions: dict[str, Region]
-    """program, batch_program, ids, positions, parameters, rope, position_embedding, embedding,
-    weights, top_k, logits, hidden_states, kv"""
+    """program, batch_program, keep_program, ids, positions, parameters, rope, position_embedding,
+    embedding, weights, top_k, logits, hidden_states, kv"""
 
     def parts(self, name: str) -> tuple[WeightPart, ...]:
         """The parts that some rows of a matrix are in."""
@@ -260,6 +265,11 @@ class MemoryPlan:
         """Where a part of a layer begins, from the layer's first."""
         before = self.layer_parts[: self.layer_parts.index(part)]
         return sum(p.tiles for p in before) * config.tile_bytes(self.weight_bits)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight's code."""
+        return self.weights.bits
 
     @property
     def size(self) -> int:
@@ -278,7 +288,7 @@ def plan_memory(
     chip: OnChipPlan,
     *,
     batch: OnChipPlan | None = None,
-    weight_bits: int,
+    weights: WeightFormat,
     max_context: int,
     max_sequences: int,
     base: int,
@@ -287,8 +297,10 @@ def plan_memory(
     model, cols = graph.config, config.array_cols
     parts, head = _parts(graph, config), head_part(model, config)
     parameters = plan_parameters(model, config, parts)
-    tile_bytes = config.tile_bytes(weight_bits)
+    tile_bytes = config.tile_bytes(weights.bits)
     layer_weight_bytes = sum(p.tiles for p in parts) * tile_bytes
+    tiles = model.n_layers * sum(p.tiles for p in parts) + head.tiles
+    resident = 0 < tiles * config.resident_tile_places(weights.bits) <= config.resident_places
     layout = layouts.KVLayout(config, chip.heads.k_blocks)
     slot_bytes = layout.slot_bytes(max_context)
     layer_kv_bytes = chip.heads.n_slots * slot_bytes
@@ -302,13 +314,14 @@ def plan_memory(
     sizes = {
         "program": program_bytes,
         "batch_program": program_bytes if batch else 0,
+        "keep_program": KEEP_PROGRAM_LENGTH * INSTRUCTION_BYTES if resident else 0,
         "ids": 4 * (max_context if model.head == "none" else max(chip.chunk_rows, batch_rows)),
         "positions": 4 * (max_context if model.token_types else batch_rows),
         "parameters": parameters.words(model.n_layers) * word_bytes,
         "rope": max_context * rope_row_bytes,
         "position_embedding": max(model.token_types, 1) * max_context * position_row_bytes,
         "embedding": model.vocab_size * row_bytes,
-        "weights": model.n_layers * layer_weight_bytes + head.tiles * tile_bytes,
+        "weights": tiles * tile_bytes,
         "top_k": 8 * config.top_k_entries if head.tiles else 0,
         "logits": 4 * logit_rows * head.n_tiles[0] * cols,
         "hidden_states": 4 * max_context * model.dim if model.head == "none" else 0,
@@ -326,8 +339,9 @@ def plan_memory(
         layer_parts=parts,
         head_part=head,
         parameters=parameters,
-        weight_bits=weight_bits,
+        weights=weights,
         layer_weight_bytes=layer_weight_bytes,
+        resident=resident,
         row_bytes=row_bytes,
         rope_row_bytes=rope_row_bytes,
         position_row_bytes=position_row_bytes,

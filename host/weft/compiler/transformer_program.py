@@ -19,7 +19,6 @@ from weft_arch.isa import (
     Store,
     StoreTopK,
     Vector,
-    WeightFormat,
 )
 
 __all__ = ["TransformerProgram"]
@@ -51,14 +50,15 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
 
     def prologue(self) -> None:
         """Registers, zeros that stay, embedding and rotations."""
-        r, memory = Register, self.memory
+        r = Register
         self.set_rows()
         self.add(
-            Scalar(destination=r.WEIGHTS, address=memory.regions["weights"].base),
+            Scalar(destination=r.WEIGHTS, address=self.weight_address(0)),
             Scalar(destination=r.PARAMETERS, address=self.layer_parameters(0)),
         )
-        if self.format == WeightFormat.W4:
-            entries = bytes(value & 0xFF for value in range(-8, 8))
+        codebook = self.memory.weights.codebook
+        if codebook is not None:
+            entries = codebook.tobytes()
             self.add(
                 Codebook(
                     entries_low=int.from_bytes(entries[:8], "little"),
@@ -80,8 +80,9 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
 
     def advance(self) -> None:
         """Move the layer's scalar registers on."""
+        layer_weights = self.weight_address(self.memory.layer_weight_bytes)
         for reg, step in (
-            (Register.WEIGHTS, self.memory.layer_weight_bytes),
+            (Register.WEIGHTS, layer_weights - self.weight_address(0)),
             (Register.PARAMETERS, self.layer_parameters(1) - self.layer_parameters(0)),
             (Register.KV, self.memory.layer_kv_bytes),
         ):
@@ -100,10 +101,10 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
     def head_layer(self) -> None:
         """Final norm and the logits of the rows that want them."""
         memory = self.memory
-        start = memory.regions["weights"].base + self.model.n_layers * memory.layer_weight_bytes
+        skipped = self.model.n_layers * memory.layer_weight_bytes
         block = memory.parameters.final
         self.add(
-            self.stream((memory.head_part,), start, 0),
+            self.stream((memory.head_part,), skipped, 0),
             self.load_parameters("a", block, self.layer_parameters(self.model.n_layers)),
             *self.norm_to_codes(
                 *self.gain_and_bias("a", block, "final_norm"),

@@ -19,6 +19,7 @@ from weft_arch.isa import (
     Matmul,
     OperandB,
     Reduce,
+    Resident,
     Scalar,
     ScalarOp,
     Store,
@@ -32,7 +33,7 @@ from weft_arch.isa import (
     WeightFormat,
 )
 
-__all__ = ["Cost", "cost_of", "sequencer_cycles", "tile_cycles"]
+__all__ = ["REPLAY_CYCLES", "Cost", "cost_of", "replay_rate", "sequencer_cycles", "tile_cycles"]
 
 TILE_SPACING = 8
 """Fewest cycles from tile to tile of the array."""
@@ -50,6 +51,8 @@ VALUE_GROUP_CYCLES, VALUE_WRITE_CYCLES = 8, 68
 """STORE_KV: to take a value group, and to write a beat of each of its channels."""
 VALUE_RING_GROUPS = 64
 """Groups that STORE_KV holds to write positions together."""
+REPLAY_CYCLES = 9
+"""Of a STREAM_WEIGHTS that replays, besides one per word of codes."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Cost:
     tail: float = 0.0
     streamed: int = 0
     """bytes that STREAM_WEIGHTS and STREAM_KV bring, and that MATMUL and ATTEND use up"""
+    resident: Resident = Resident.NONE
+    """KEEP: the bytes do not go to the weight buffer; REPLAY: they do not come from memory"""
     loaded: int = 0
     """bytes that LOAD reads"""
     written: int = 0
@@ -82,7 +87,8 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case Attend():
             return _attend(step, i, config)
         case StreamWeights():
-            return Cost(streamed=count * config.tile_bytes(_bits(i.format)), tail=2)
+            size = count * config.tile_bytes(_bits(i.format))
+            return Cost(streamed=size, tail=2, resident=i.resident)
         case StreamKV():
             return Cost(streamed=_kv_bytes(config, i.k_blocks, count), tail=2)
         case Vector():
@@ -109,6 +115,15 @@ def cost_of(step: Step, config: Configuration) -> Cost:
 
 def _bits(form: int) -> int:
     return 8 if form == WeightFormat.W8 else 4
+
+
+def replay_rate(config: Configuration, step: Step) -> float:
+    """Bytes per cycle that a STREAM_WEIGHTS brings from the resident memory: a word of codes, and
+    its part of the scales."""
+    i = step.instruction
+    assert isinstance(i, StreamWeights)
+    bits = _bits(i.format)
+    return config.tile_bytes(bits) / (config.array_cols * bits / 8)
 
 
 def tile_cycles(config: Configuration, rows: int) -> int:

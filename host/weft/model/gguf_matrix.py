@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from weft.codebooks import Codebook
 from weft.errors import ModelError, shown
 from weft.files import in_file
 from weft.model.checkpoint import FloatTensor, StoredMatrix, check_finite
 from weft.model.gguf_blocks import Raw
 from weft.model.gguf_file import GGUFFile, TensorEntry
 from weft.model.repacking import Repacked, RepackLog
-from weft.quantize import BLOCK, Q4_0_CODEBOOK, QuantizedMatrix, WeightFormat, quantize
+from weft.quantize import BLOCK, QuantizedMatrix, WeightFormat, quantize
 
 __all__ = ["GGUFMatrix", "find_tensor", "read_floats", "read_vector"]
 
@@ -28,15 +29,17 @@ class GGUFMatrix(StoredMatrix):
     `rows` are the tensor's rows that are meant, in their order; None stands for all of them. Rows
     are whole blocks, so they change places unchanged.
 
-    Which blocks stay as they are:
+    Blocks stay as they are where the format can say the same: scales that are float16, and in a
+    4-bit format integers that its codebook holds.
 
-    | stored as | in `w8` | in `w4` |
+    | stored as | in `w8` | unchanged too in |
     |---|---|---|
-    | Q8_0 | codes and scales unchanged | repacked |
-    | Q4_0 | code - 8, scales unchanged | codes and scales unchanged |
-    | Q5_0, IQ4_NL | the integer of each code, scales unchanged | repacked |
-    | MXFP4 | twice the value of each code, half the scale, where that is a float16 | repacked |
-    | all others | repacked | repacked |
+    | Q8_0 | codes and scales unchanged | |
+    | Q4_0 | code - 8, scales unchanged | `w4`, `int4` |
+    | Q5_0 | code - 16, scales unchanged | |
+    | IQ4_NL | the integer of each code, scales unchanged | `iq4_nl` |
+    | MXFP4 | twice the value of each code, half the scale, where that is a float16 | `fp4` |
+    | all others | repacked | |
     """
 
     def __init__(
@@ -65,13 +68,13 @@ class GGUFMatrix(StoredMatrix):
         """The matrix in a format of the device, with the file's own blocks where they fit it."""
         rows, columns = self.shape
         shape = (rows, -(-columns // BLOCK), BLOCK)
-        narrow = weight_format is WeightFormat.W4
+        narrow = weight_format.codebook is not None
         matrix = QuantizedMatrix(
             format=weight_format,
             columns=columns,
             codes=np.empty(shape, np.uint8) if narrow else np.empty(shape, np.int8),
             scales=np.empty(shape[:2], np.float16),
-            codebook=Q4_0_CODEBOOK if narrow else None,
+            codebook=weight_format.codebook,
         )
         squared_error = squares = 0.0
         with in_file(self._file.path):
@@ -89,15 +92,19 @@ class GGUFMatrix(StoredMatrix):
         return matrix
 
     def _keep(self, into: QuantizedMatrix) -> bool:
-        """Take the blocks as they are; False where the type or a scale has no place for that."""
-        kind = self._entry.type
-        exact = kind.integers if into.format is WeightFormat.W8 else kind.codes
-        if exact is None:
+        """Take the blocks as they are; False where the type, an integer or a scale has no place for
+        that."""
+        integers = self._entry.type.integers
+        if integers is None:
             return False
         for first, end in self._pieces():
-            codes, wide = exact(self._raw(first, end))
+            codes, wide = integers(self._raw(first, end))
             wide = wide.reshape(end - first, -1)
             self._check_scales(wide, first)
+            if into.codebook is not None:
+                codes = _CODES_OF[into.format][codes.view(np.uint8)]
+                if (codes == _NO_CODE).any():
+                    return False
             with np.errstate(over="ignore"):
                 scales = wide.astype(np.float16)
             if (scales != wide).any():
@@ -182,6 +189,18 @@ def _unpack(
         floats = entry.type.unpack(raw).reshape(n_rows, -1)
     check_finite(entry.name, floats, first_row=first_row, rows=rows)
     return floats
+
+
+def _codes_of(codebook: Codebook) -> npt.NDArray[np.uint8]:
+    """uint8 [256]: the first code that stands for each int8, by its bits; `_NO_CODE` for none."""
+    codes = np.full(256, _NO_CODE, np.uint8)
+    for code in reversed(range(len(codebook))):
+        codes[codebook.view(np.uint8)[code]] = code
+    return codes
+
+
+_NO_CODE = np.uint8(255)
+_CODES_OF = {form: _codes_of(form.codebook) for form in WeightFormat if form.codebook is not None}
 
 
 def _sum_of_squares(values: FloatTensor) -> float:

@@ -85,6 +85,8 @@ class ModelRunner:
         self._scalars: dict[int, int] = {}
         self._program = ""
         """region of the program that the device is set to"""
+        self._kept = False
+        """whether the weights that stay on the chip are there"""
 
     @property
     def chunk_rows(self) -> int:
@@ -192,6 +194,18 @@ class ModelRunner:
         self.device.write_memory(self.compiled.memory.regions["ids"].base, ids.view(np.uint8))
 
     def _run(self, program: str, length: int, scalars: Mapping[int, int]) -> None:
+        """Run a program of the model, with the weights that it needs on the chip."""
+        self.keep_weights()
+        self._run_alone(program, length, scalars)
+
+    def keep_weights(self) -> None:
+        """Bring the weights that stay on the chip there, unless they are there already. The first
+        run does it otherwise, and the next one after a fault or a hang."""
+        if self.compiled.keep and not self._kept:
+            self._run_alone("keep_program", len(self.compiled.keep), {})
+            self._kept = True
+
+    def _run_alone(self, program: str, length: int, scalars: Mapping[int, int]) -> None:
         """Run a program; after a fault or a hang the device is made ready for the next one."""
         if program != self._program:
             memory = self.compiled.memory
@@ -211,6 +225,7 @@ class ModelRunner:
             self.device.wait(CYCLES_PER_CHUNK_LIMIT)
         except DeviceError:
             self._scalars.clear()
+            self._kept = False
             with suppress(DeviceError):
                 self.device.reset()
             raise
@@ -245,12 +260,14 @@ class ModelRunner:
                 store_logits=store_logits and last,
             )
 
-    def score(self, token_ids: Sequence[int], *, sequence: int = 0) -> NDArray[np.float32]:
-        """Logits [n, vocab_size] of every position; needs a scoring program."""
+    def score(
+        self, token_ids: Sequence[int], *, position: int = 0, sequence: int = 0
+    ) -> NDArray[np.float32]:
+        """Logits [n, vocab_size] of every position from `position` on; needs a scoring program."""
         parts: list[NDArray[np.float32]] = []
         for start, end in self.chunks(len(token_ids)):
             part = token_ids[start:end]
-            self.run_chunk(part, position=start, sequence=sequence, store_logits=True)
+            self.run_chunk(part, position=position + start, sequence=sequence, store_logits=True)
             parts.append(self.logits(len(part)))
         return np.concatenate(parts)
 

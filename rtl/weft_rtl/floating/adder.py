@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """F24 addition."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -100,10 +100,12 @@ class FloatAdder(wiring.Component):
         sign_3 = pipeline(m, sign_2, 1, "sign_add")
 
         # 4: normalise and round. Only results shifted by one place at most are inexact (otherwise
-        # the exponents differed by at most 1), so where to round is known before the shift.
+        # the exponents differed by at most 1), so where to round is known before the shift. The
+        # exponent with and without rounding's carry, and whether it is out of range, come while
+        # the shift is under way; the carry only chooses.
         round_up = Signal()
         normalised = Signal(20)
-        rounded = Signal(25)
+        rounded = Signal(16)
         low_any = total[:2].any()
         m.d.comb += [
             round_up.eq(
@@ -118,18 +120,29 @@ class FloatAdder(wiring.Component):
                 )
             ),
             normalised.eq(total << zeros),
-            # the exponent is exponent_3 - 1 - zeros
-            rounded.eq(
-                Cat(Const(0, 15), exponent_3)
-                + Cat(normalised[4:19], ~zeros, Const(31, 5))
-                + round_up
-            ),
+            # Fractions overflow to 0, so the sum's low bits are right in either case.
+            rounded.eq(normalised[4:19] + round_up),
         ]
-        is_zero = rounded[24] | ~rounded[15:].any() | ~total.any()
-        is_max = rounded[23] | rounded[15:23].all()
+        carry = rounded[15]
+        # exponent_3 - 1 - zeros, and one more; bit 9 is the sign
+        plain, carried, carried_twice = Signal(10), Signal(10), Signal(11)
+        minus_zeros = Cat(~zeros, Const(31, 5))
+        m.d.comb += [
+            plain.eq(exponent_3 + minus_zeros),
+            carried_twice.eq(Cat(Const(1, 1), exponent_3) + Cat(Const(1, 1), minus_zeros)),
+            carried.eq(carried_twice[1:]),
+        ]
+
+        def too_small(exponent: Value) -> Value:
+            return exponent[9] | ~exponent.any()
+
+        def too_large(exponent: Value) -> Value:
+            return exponent[8] | exponent[:8].all()
+
+        is_zero = Mux(carry, too_small(carried), too_small(plain)) | ~total.any()
+        is_max = Mux(carry, too_large(carried), too_large(plain))
+        magnitude = Cat(rounded[:15], Mux(carry, carried[:8], plain[:8]))
         result = Signal(FLOAT, reset_less=True)
-        m.d.sync += result.eq(
-            Mux(is_zero, 0, Cat(Mux(is_max, MAX_MAGNITUDE, rounded[:23]), sign_3))
-        )
+        m.d.sync += result.eq(Mux(is_zero, 0, Cat(Mux(is_max, MAX_MAGNITUDE, magnitude), sign_3)))
         m.d.comb += self.o.eq(result)
         return m

@@ -33,7 +33,7 @@ _BOARD = (
     "-target",
     "riscv32-freestanding-none",
     "-mcpu=generic_rv32+m",
-    "-Os",
+    "-O2",
     "-ffreestanding",
     "-fno-builtin",  # or memset would be made to call itself
     "-ffunction-sections",

@@ -168,6 +168,8 @@ module sdram_model #(
                           || latency == 2 && PERIOD_PS >= LATENCY_2_PS))
                         broken(sdram_rule::LATENCY, 0, PERIOD_PS >= LATENCY_2_PS ? 2 : 3, latency);
                     mode_set = 1;
+                    // No row holds anything before, so each has its whole time from here on.
+                    for (int i = 0; i < REFRESHES; i++) refreshed[i] = cycles;
                     mode_at = cycles;
                     owed = 0;
                 end

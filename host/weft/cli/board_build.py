@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`weft board build` and `weft board load`: bitstreams."""
+
+import shutil
+import subprocess
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from weft.cli.console import build_progress, errors, make_folder, output
+from weft.errors import FileError, WeftError
+
+__all__ = ["build", "load"]
+
+BITSTREAM = "design.bit"
+LOADER = "openFPGALoader"
+
+BoardName = Annotated[str, typer.Argument(help="Board, as ulx3s_85f.")]
+Folder = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Folder; default: build/boards/BOARD.")
+]
+
+
+def build(
+    board: BoardName,
+    output_folder: Folder = None,
+    seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,
+) -> None:
+    """Make a board's bitstream with open tools; takes about half an hour the first time."""
+    point = next(iter(entry_points(group="weft.tools", name="board_build")), None)
+    if point is None:
+        raise WeftError("no installed package builds bitstreams.")
+    folder = _folder(board, output_folder)
+    make_folder(folder)
+    with build_progress() as progress:
+        report: dict[str, Any] = point.load()(board, folder, seed=seed, progress=progress)
+    used = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("", "used", "of", ""):
+        used.add_column(column, justify="left" if not column else "right")
+    for name, count in report["used"].items():
+        limit = report["limits"][name]
+        used.add_row(name, f"{count:,}", f"{limit:,}", f"{count / limit:.0%}")
+    output.print(used, "")
+    missed = False
+    for name, clock in report["clocks"].items():
+        met = clock["mhz"] >= clock["wanted_mhz"]
+        missed |= not met
+        wanted = f"{clock['wanted_mhz']:.1f} MHz wanted"
+        output.print(f"{name}: {clock['mhz']:.1f} MHz, {wanted}{'' if met else ', MISSED'}")
+    errors.print(f"{folder / BITSTREAM}, report.json and placement.svg beside it", soft_wrap=True)
+    if missed:
+        raise WeftError("a clock misses its constraint; try another --seed.")
+
+
+def load(
+    board: BoardName,
+    output_folder: Folder = None,
+    flash: Annotated[
+        bool, typer.Option("--flash", help="Write the flash: the board then starts with it.")
+    ] = False,
+) -> None:
+    """Program a board with the bitstream that `weft board build` made; needs openFPGALoader."""
+    bitstream = _folder(board, output_folder) / BITSTREAM
+    if not bitstream.is_file():
+        raise FileError(f"{bitstream} is not there; weft board build {board} makes it.")
+    if shutil.which(LOADER) is None:
+        raise WeftError(f"{LOADER} is not installed or not in PATH; it programs the board.")
+    name = board.partition("_")[0]
+    where = ["--write-flash"] if flash else []
+    ended = subprocess.run([LOADER, "--board", name, *where, str(bitstream)], check=False)
+    if ended.returncode != 0:
+        raise WeftError(f"{LOADER} failed with exit code {ended.returncode}.")
+
+
+def _folder(board: str, chosen: Path | None) -> Path:
+    return Path("build/boards") / board if chosen is None else chosen

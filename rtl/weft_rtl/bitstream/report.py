@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build came to: cells by block, clocks, critical paths by block, versions, digest."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from weft_rtl.bitstream.blocks import Blocks
+from weft_rtl.bitstream.design import Design
+from weft_rtl.bitstream.netlist import COUNTED, Netlist
+from weft_rtl.bitstream.paths import LongPath
+
+__all__ = ["LOGIC_PER_CELL", "make_report"]
+
+LOGIC_PER_CELL = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+"""Places of a LUT4 that a cell takes."""
+
+
+def make_report(
+    design: Design,
+    netlist: Netlist,
+    timing: dict[str, Any],
+    paths: Sequence[LongPath],
+    *,
+    seed: int,
+    versions: dict[str, str],
+) -> dict[str, Any]:
+    """The report as plain values for JSON.
+
+    Parameters
+    ----------
+    timing : dict
+        What nextpnr wrote with ``--report``; its clocks are after routing.
+    paths : Sequence[LongPath]
+        The longest, one for each register that they end in.
+    """
+    blocks = Blocks(netlist)
+    counts: dict[str, Counter[str]] = {block: Counter() for block in blocks.names}
+    for cell in netlist.cells.values():
+        if cell.kind in COUNTED:
+            counts[blocks.of(cell.module)][cell.kind] += 1
+    total: Counter[str] = sum(counts.values(), Counter())
+    part = design.part
+    limits = {
+        "logic": part.logic,
+        "TRELLIS_FF": part.flip_flops,
+        "DP16KD": part.block_rams,
+        "MULT18X18D": part.multipliers,
+    }
+    used = {"logic": _logic(total), **{kind: total[kind] for kind in list(limits)[1:]}}
+    return {
+        "design": design.name,
+        "digest": design.digest,
+        "part": part.full_name,
+        "seed": seed,
+        "versions": versions,
+        "clocks": {
+            _net(name): {"mhz": round(found["achieved"], 1), "wanted_mhz": found["constraint"]}
+            for name, found in sorted(timing["fmax"].items())
+        },
+        "used": used,
+        "limits": limits,
+        "blocks": {
+            block: {"logic": _logic(count), **{kind: count[kind] for kind in COUNTED}}
+            for block, count in counts.items()
+        },
+        "critical_paths": [_path(path, netlist, blocks) for path in timing["critical_paths"]],
+        "longest_paths": [
+            {
+                "ns": path.picoseconds / 1000,
+                "levels": path.levels,
+                "from": path.begin,
+                "to": path.end,
+                "blocks": _in_turn(blocks.of(netlist.module_of(cell)) for cell in path.cells),
+            }
+            for path in paths
+        ],
+    }
+
+
+def _logic(count: Counter[str]) -> int:
+    return sum(number * LOGIC_PER_CELL.get(kind, 0) for kind, number in count.items())
+
+
+def _net(name: str) -> str:
+    """A net's name without the tool's decoration: ``$glbnet$clk$TRELLIS_IO_IN`` is clk."""
+    return re.sub(r"\$glbnet\$|\$TRELLIS_IO_(IN|OUT)$", "", name)
+
+
+def _in_turn(names: Iterable[str]) -> list[str]:
+    """Names without repetitions of the one before."""
+    return [name for name, _ in groupby(names)]
+
+
+def _path(path: dict[str, Any], netlist: Netlist, blocks: Blocks) -> dict[str, Any]:
+    """The longest path between two clocks: its delay in logic and wires, and its blocks."""
+    delays: Counter[str] = Counter()
+    for step in path["path"]:
+        delays["wire" if step["type"] == "routing" else "logic"] += step["delay"]
+    return {
+        "from": _net(path["from"]),
+        "to": _net(path["to"]),
+        "ns": round(sum(delays.values()), 2),
+        "logic_ns": round(delays["logic"], 2),
+        "wire_ns": round(delays["wire"], 2),
+        "blocks": _in_turn(
+            blocks.of(netlist.module_of(step["to"]["cell"])) for step in path["path"]
+        ),
+        "nets": [step["net"] for step in path["path"] if "net" in step],
+    }

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a board's name to its bitstream."""
+
+from pathlib import Path
+from typing import Any
+
+from weft_rtl.bitstream.design import Design
+from weft_rtl.bitstream.flow import build
+from weft_rtl.bitstream.parts import PARTS
+from weft_rtl.bitstream.tools import BuildError, Progress
+from weft_rtl.boards.board import BoardError, board
+from weft_rtl.boards.ecp5_board import Ecp5Board
+from weft_rtl.soc.cpu_core import cpu_core_verilog
+from weft_rtl.soc.firmware import FirmwareError, build_firmware
+from weft_rtl.top import ECP5_HARD_MULTIPLIERS
+
+__all__ = ["LOADERS", "board_design", "build_board", "constraints_folder"]
+
+_PARTS = {"ulx3s_85f": "LFE5U-85F", "colorlight_i9": "LFE5U-45F"}
+_FLOAT_MULTIPLIERS = {"ulx3s_85f": 24, "colorlight_i9": 16}
+"""Multipliers that the array must leave to the float units."""
+LOADERS = {"ulx3s_85f": "ulx3s", "colorlight_i9": "colorlight-i9"}
+"""What openFPGALoader calls the boards."""
+
+
+def constraints_folder() -> Path:
+    """The folder with a constraint file per board, of a checkout or of an installed package."""
+    beside = Path(__file__).resolve().parent
+    for folder in (beside.parents[2] / "constraints", beside / "constraints"):
+        if folder.is_dir():
+            return folder
+    raise BuildError("The constraint files of the boards are not installed.")
+
+
+def board_design(name: str) -> Design:
+    """All that the bitstream of a board follows from; a `BuildError` if there is no such board."""
+    try:
+        found = board(name)
+        firmware = build_firmware().rom
+        sources = (cpu_core_verilog(),)
+    except BoardError as error:
+        raise BuildError(f"{error}.".replace("..", ".")) from None
+    except (FirmwareError, FileNotFoundError) as error:
+        raise BuildError(str(error)) from None
+    if name not in _PARTS:
+        raise BuildError(f"No bitstream is made for {name}; there are {', '.join(_PARTS)}.")
+    part = PARTS[_PARTS[name]]
+    free = part.multipliers - _FLOAT_MULTIPLIERS[name]
+    return Design(
+        name=name,
+        part=part,
+        component=Ecp5Board(found, firmware),
+        constraints=(constraints_folder() / f"{name}.lpf").read_text(),
+        hard_multipliers=min(ECP5_HARD_MULTIPLIERS, free, found.config.cells),
+        activation_bits=found.config.activation_bits,
+        sources=sources,
+    )
+
+
+def build_board(name: str, folder: Path, *, seed: int, progress: Progress) -> dict[str, Any]:
+    """Build the bitstream of a board in ``folder``; the report, with the loader's board name."""
+    report = build(board_design(name), folder, seed=seed, progress=progress)
+    return {**report, "loader": LOADERS[name]}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recorded builds belong to the design as it is, and the page is made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weft_rtl.bitstream.tools import BuildError
+from weft_rtl.boards.build import board_design
+from weft_rtl.boards.report_page import BEGIN, END, recorded_reports, section, with_section
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+RECORDED = recorded_reports(DOCS / "boards")
+REPORT: dict[str, Any] = {
+    "part": "LFE5U-25F-6CABGA381",
+    "digest": "0123456789abcdef" * 4,
+    "seed": 7,
+    "versions": {"tool": "1.2"},
+    "clocks": {
+        "clk": {"mhz": 81.04, "wanted_mhz": 80.0},
+        "slow": {"mhz": 9.94, "wanted_mhz": 10.0},
+    },
+    "used": {"logic": 500, "TRELLIS_FF": 1, "DP16KD": 0, "MULT18X18D": 3},
+    "limits": {"logic": 1000, "TRELLIS_FF": 4, "DP16KD": 2, "MULT18X18D": 3},
+    "blocks": {"top": {"logic": 500, "TRELLIS_FF": 1, "DP16KD": 0, "MULT18X18D": 3}},
+    "longest_paths": [{"from": "a", "to": "b", "ns": 12.3, "levels": 4}],
+}
+
+
+def test_the_section_has_every_figure() -> None:
+    lines = section({"some": REPORT}).splitlines()
+    assert (lines[0], lines[-1]) == (BEGIN, END)
+    for line in (
+        "### some: LFE5U-25F-6CABGA381",
+        "| `clk` | 81.0 | 80.0 | met |",
+        "| `slow` | 9.9 | 10.0 | missed |",
+        "| logic (LUT4) | 500 | 1,000 | 50% |",
+        "| multipliers | 3 | 3 | 100% |",
+        "| `top` | 500 | 1 | 0 | 3 |",
+        "| `a` to `b` | 12.30 | 4 |",
+        "![placement](boards/some.svg)",
+        "Seed 7; tool 1.2; design 0123456789abcdef.",
+    ):
+        assert line in lines
+
+
+def test_the_section_takes_the_place_of_the_one_before() -> None:
+    old, new = section({}), section({"some": REPORT})
+    page = with_section("# Boards\n\nText.\n", old)
+    assert page == f"# Boards\n\nText.\n\n{old}"
+    assert with_section(page + "More.\n", new) == f"# Boards\n\nText.\n\n{new}More.\n"
+
+
+def test_an_unknown_board_is_refused() -> None:
+    with pytest.raises(BuildError, match=r"^unknown board 'none'; there are .*ulx3s_85f"):
+        board_design("none")
+
+
+@pytest.mark.skipif(not RECORDED, reason="no build is recorded")
+def test_the_page_is_made_of_the_records() -> None:
+    page = (DOCS / "boards.md").read_text()
+    assert with_section(page, section(RECORDED)) == page
+
+
+@pytest.mark.parametrize("name", [n for n in RECORDED if n == "ulx3s_85f"])
+def test_the_recorded_build_is_of_this_design(name: str) -> None:
+    assert RECORDED[name]["digest"] == board_design(name).digest, (
+        f"the design of {name} changed after its build was recorded; weft board build {name}, "
+        f"then python -m weft_rtl.boards.report_page build/boards/{name}"
+    )
