@@ -67,6 +67,8 @@ class FloatModel:
         An encoder sees all tokens at once and keeps nothing in a cache. `token_types` are 0 where
         they are not given. Raises `PromptError` as `logits` does, and for a type that is not there.
         """
+        if self.config.image is not None:
+            raise PromptError(f"the {self.config.architecture} model takes images, not tokens.")
         cache = FloatKVCache() if cache is None else cache
         start = cache.position
         self._check(token_ids, start)
@@ -74,7 +76,25 @@ class FloatModel:
             raise PromptError(
                 "an encoder reads all tokens at once, so nothing may be in its cache."
             )
-        hidden = self._embed(token_ids, start, token_types)
+        return self._through(self._embed(token_ids, start, token_types), start, cache)
+
+    def image_states(self, pixels: Array) -> Array:
+        """What the last layer makes of the first token and each patch: [1 + patches, dim].
+
+        `pixels` [channels, size, size] are scaled as the model was trained with. Raises
+        `PromptError` when they are of another shape, not finite, or the model takes no images.
+        """
+        if self.config.image is None:
+            raise PromptError(f"the {self.config.architecture} model takes tokens, not images.")
+        patches = self.config.image.cut(pixels).astype(self._dtype)
+        tables = self._outside
+        embedded = patches @ tables["patch_embedding"].T + tables["patch_embedding_bias"]
+        hidden = np.concatenate([tables["token_embedding"], embedded])
+        hidden = hidden + tables["position_embedding"]
+        return self._through(hidden, 0, FloatKVCache())
+
+    def _through(self, hidden: Array, start: int, cache: FloatKVCache) -> Array:
+        """All layers and the norm behind them."""
         for index in range(self.config.n_layers):
             hidden = self._layer(hidden, index, start, cache)
         if self.config.norm_order == "post":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["ENCODERS", "LANGUAGE_MODELS", "VOCABULARY", "make_stock_model"]
+__all__ = ["ENCODERS", "IMAGE_ENCODERS", "LANGUAGE_MODELS", "VOCABULARY", "make_stock_model"]
 
 VOCABULARY = 320
 
@@ -120,7 +120,38 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
         | {"type_vocab_size": 1, "hidden_act": "gelu_new"},
     ),
 }
-CLASSES = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM", "Bert": "BertModel"}
+IMAGE_ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "vit": (
+        "ViT",
+        {
+            "hidden_size": 48,
+            "intermediate_size": 80,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "image_size": 20,
+            "patch_size": 4,
+        },
+    ),
+    "vit-grey-no-biases": (
+        "ViT",
+        {
+            "hidden_size": 32,
+            "intermediate_size": 40,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 9,
+            "patch_size": 3,
+            "num_channels": 1,
+            "qkv_bias": False,
+        },
+    ),
+}
+CLASSES = {
+    "GPT2": "GPT2LMHeadModel",
+    "Gemma3Text": "Gemma3ForCausalLM",
+    "Bert": "BertModel",
+    "ViT": "ViTModel",
+}
 
 
 def make_stock_model(kind: str, folder: Path, **save: Any) -> Any:
@@ -130,7 +161,7 @@ def make_stock_model(kind: str, folder: Path, **save: Any) -> Any:
     """
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    name, settings = (LANGUAGE_MODELS | ENCODERS)[kind]
+    name, settings = (LANGUAGE_MODELS | ENCODERS | IMAGE_ENCODERS)[kind]
     config = getattr(transformers, f"{name}Config")(**settings)
     config._attn_implementation = "eager"
     torch.manual_seed(1)

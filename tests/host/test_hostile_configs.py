@@ -29,6 +29,7 @@ PLAIN = {
     "original_max_position_embeddings": 32, "type_vocab_size": 2, "layer_types": None,
     "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True,
     "hidden_act": "silu", "hidden_activation": "gelu", "activation_function": "gelu",
+    "image_size": 32, "patch_size": 8, "num_channels": 3, "qkv_bias": True,
     "use_bidirectional_attention": False, "is_decoder": False, "rope_parameters": None,
 }  # fmt: skip
 ROPE = {

@@ -7,6 +7,7 @@ import pytest
 
 from weft.errors import ModelError, shown
 from weft.model import Checkpoint, LayerWeights, ModelConfig
+from weft.model.image_shape import ImageShape
 
 SIZES: dict[str, Any] = {
     "n_layers": 1,
@@ -87,6 +88,28 @@ def test_contradictions_are_refused_with_a_sentence():
         make_config(sliding_window=4, sliding_layers=(True, False))
     with pytest.raises(ModelError, match=r"rope_frequencies is given, but positions is 'learned'"):
         make_config(positions="learned", rope_frequencies=(1.0,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"size": 0}, r"image size is 0, but must be an integer between 1 and 4096\."),
+        ({"patch": 300}, r"image patch is 300, but must be an integer between 1 and 256\."),
+        ({"channels": True}, r"image channels is True, but must be an integer between 1 and 16"),
+        ({"size": 10}, r"image size is 10, which is not a multiple of the patch size 4\."),
+    ],
+)
+def test_a_bad_image_shape_is_refused_with_a_sentence(changes: dict[str, Any], sentence: str):
+    with pytest.raises(ModelError, match=sentence):
+        ImageShape(**({"size": 8, "patch": 4} | changes))
+
+
+def test_an_image_needs_an_encoder_of_its_size():
+    with pytest.raises(ModelError, match=r"image is given, but only encoders with learned posit"):
+        make_config(image=ImageShape(size=8, patch=4))
+    encoder = {"head": "none", "causal": False, "positions": "learned"}
+    with pytest.raises(ModelError, match=r"vocab_size is 10 and max_context 16, but an image of 4"):
+        make_config(image=ImageShape(size=8, patch=4), **encoder)
 
 
 def test_tensors_follow_the_architecture():

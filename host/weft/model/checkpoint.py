@@ -130,6 +130,8 @@ class Checkpoint:
     token_embedding: Matrix
     final_norm: FloatTensor | None = None
     lm_head: Matrix | None = None
+    patch_embedding: Matrix | None = None
+    patch_embedding_bias: FloatTensor | None = None
     position_embedding: FloatTensor | None = None
     token_type_embedding: FloatTensor | None = None
     embedding_norm: FloatTensor | None = None

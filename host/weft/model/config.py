@@ -13,6 +13,7 @@ from weft.model.config_words import (
     Pooling,
     Positions,
 )
+from weft.model.image_shape import ImageShape
 
 __all__ = ["Activation", "ModelConfig"]
 
@@ -80,6 +81,8 @@ class ModelConfig:
     sliding_layers: tuple[bool, ...] | None = None
     """which layers have the window; None: all, if there is one"""
 
+    image: ImageShape | None = None
+    """what tokens behind the first are made of by `patch_embedding`; None: ids of tokens"""
     token_types: int = 0
     """rows of `token_type_embedding`, which is added to the embedding; 0: there is none"""
     embedding_scale: float = 1.0
@@ -166,6 +169,9 @@ class ModelConfig:
     def model_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each tensor outside the layers; `lm_head` is there whether tied or not."""
         shapes: dict[str, tuple[int, ...]] = {"token_embedding": (self.vocab_size, self.dim)}
+        if self.image is not None:
+            shapes["patch_embedding"] = (self.dim, self.image.patch_values)
+            shapes["patch_embedding_bias"] = (self.dim,)
         if self.positions == "learned":
             shapes["position_embedding"] = (self.max_context, self.dim)
         if self.token_types:

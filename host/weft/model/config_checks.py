@@ -133,6 +133,14 @@ def check_combinations(config: "ModelConfig") -> None:
         raise ModelError("head is 'lm', but a model that is not causal has none.")
     if config.head == "lm" and config.pooling is not None:
         raise ModelError(f"pooling is {config.pooling!r}, but head is 'lm' and not 'none'.")
+    if config.image is not None:
+        if config.positions != "learned" or config.head != "none":
+            raise ModelError("image is given, but only encoders with learned positions take one.")
+        if (config.vocab_size, config.max_context) != (1, config.image.patches + 1):
+            raise ModelError(
+                f"vocab_size is {config.vocab_size} and max_context {config.max_context}, but an "
+                f"image of {config.image.patches} patches stands behind one token."
+            )
     if config.sliding_window is not None and not config.causal:
         raise ModelError("sliding_window is given, but only causal models have one.")
 

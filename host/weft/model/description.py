@@ -34,13 +34,15 @@ class Source:
 
     `stacked` names the matrices that lie in this tensor one on another, in their order. A
     `transposed` matrix is stored [inputs, outputs]. A gain stored as its difference from 1 is
-    `plus_one`.
+    `plus_one`. The file's shape of a `folded` tensor has dimensions of 1 in front of it, or its
+    inputs in several dimensions.
     """
 
     name: str
     stacked: tuple[str, ...] = ()
     transposed: bool = False
     plus_one: bool = False
+    folded: bool = False
 
 
 def sources(names: Mapping[str, str | Source]) -> dict[str, Source]:

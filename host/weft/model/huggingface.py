@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads a Hugging Face model folder: `config.json` and `model.safetensors`, whole or in shards."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -38,7 +39,7 @@ def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceForm]:
         config = parse_config(fields)
         form = architecture_of(fields).huggingface
     if config.head == "none":
-        config = replace(config, pooling=read_pooling(folder))
+        config = replace(config, pooling=read_pooling(folder) or config.pooling)
     return config, form
 
 
@@ -80,7 +81,8 @@ class _Folder:
             raise ModelError(f"{self._folder} holds no tensor {name}.")
         shape = where.shape[::-1] if where.transposed else where.shape
         with in_file(file.path):
-            if file.shape(name) != shape:
+            found = _unfolded(file.shape(name)) if where.folded else file.shape(name)
+            if found != shape:
                 raise ModelError(
                     f"tensor {name} has shape {shown(list(file.shape(name)))}, but config.json "
                     f"asks for {list(shape)}."
@@ -90,6 +92,8 @@ class _Folder:
             check_finite(name, tensor)
         if where.transposed:
             tensor = tensor.T
+        if where.folded:
+            tensor = tensor.reshape(shape)
         if where.rows is not None:
             tensor = tensor[where.rows]
         if where.plus_one:
@@ -112,3 +116,10 @@ class _Folder:
                     f"{self._folder} holds tensor {shown(name)}, which a {self._form.classes[0]} "
                     f"of {self._config.n_layers} layers does not have."
                 )
+
+
+def _unfolded(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without dimensions of 1 in front of two others, and with all behind the first as one."""
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape if len(shape) < 3 else (shape[0], math.prod(shape[1:]))

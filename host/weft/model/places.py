@@ -27,7 +27,8 @@ BIAS = "_bias"
 class Place:
     """A tensor's name in the file, the file's shape of it, and which of its rows are meant.
 
-    `shape` is [outputs, inputs], or what there is of it, also where the file is `transposed`.
+    `shape` is [outputs, inputs], or what there is of it, also where the file is `transposed` or the
+    tensor `folded` in it.
     `rows` are in the order of weft; None stands for all as they are.
     """
 
@@ -36,6 +37,7 @@ class Place:
     rows: npt.NDArray[np.intp] | None
     transposed: bool
     plus_one: bool
+    folded: bool
 
 
 def place(
@@ -68,6 +70,7 @@ def place(
         rows=rows,
         transposed=source.transposed and len(shape) > 1,
         plus_one=source.plus_one,
+        folded=source.folded,
     )
 
 
