@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the shipped models into the wheel as package data of `weft`.
+"""Puts the shipped models and the firmware's sources into the wheel as package data.
 
 An editable install reads them from ``models/`` in the checkout instead, so that a model that was
 just trained is the one that runs.
@@ -13,12 +13,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 class ShippedModels(BuildHookInterface):
     """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``, and the texts
-    that judge it beside it.
+    that judge it beside it; and ``firmware/`` as ``weft_rtl/soc/firmware_sources``.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before a wheel is made; `version` is standard or editable."""
         if version == "standard":
+            sources = str(Path(self.root, "firmware"))
+            build_data["force_include"][sources] = "weft_rtl/soc/firmware_sources"
             for weights in Path(self.root, "models").glob("*/model.safetensors"):
                 folder = weights.parent
                 build_data["force_include"][str(folder)] = f"weft/shipped/{folder.name}"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Written by `python -m weft_arch.generate` from the Python package weft_arch; do not edit.
  *
- * docs/instruction-set.md and docs/registers.md say what it all means. */
+ * docs/instruction-set.md, docs/registers.md and docs/soc.md say what it all means. */
 #ifndef WEFT_ARCH_H
 #define WEFT_ARCH_H
 
@@ -189,6 +189,29 @@ enum weft_link_status {
     WEFT_LINK_STATUS_BAD_REQUEST = 3,
     /* the memory or register bus answered with an error; what was read is not to be used */
     WEFT_LINK_STATUS_BUS_ERROR = 4,
+};
+
+enum weft_cpu_control {
+    /* the CPU is held in reset; it begins anew at 0 when this is cleared */
+    WEFT_CPU_CONTROL_HOLD = 1,
+    /* the accelerator's interrupt goes to the CPU only: the link's interrupt is NOTIFY alone */
+    WEFT_CPU_CONTROL_ACCELERATOR_TO_CPU = 2,
+};
+
+enum weft_soc_interrupt {
+    WEFT_SOC_INTERRUPT_DOORBELL = 1, /* DOORBELL is not 0 */
+    WEFT_SOC_INTERRUPT_ACCELERATOR = 2, /* the accelerator's interrupt is high */
+};
+
+enum weft_boot_stage {
+    WEFT_BOOT_STAGE_RESET = 0, /* nothing has run since the board was switched on */
+    WEFT_BOOT_STAGE_STARTED = 1, /* the first instructions have run: RAM is being prepared */
+    /* ended: the accelerator's ID or VERSION is not the one that the firmware was made for */
+    WEFT_BOOT_STAGE_NO_ACCELERATOR = 2,
+    WEFT_BOOT_STAGE_READY = 3, /* waits for the doorbell */
+    WEFT_BOOT_STAGE_WORKING = 4, /* a job is under way */
+    /* ended: the CPU met an instruction or address that it cannot execute */
+    WEFT_BOOT_STAGE_TRAP = 5,
 };
 
 /* Fields of every instruction: first bit and width */
@@ -522,6 +545,52 @@ enum weft_link_status {
 #define WEFT_LINK_IDENTITY_MEMORY_BYTES_OFFSET 20 /* bytes of memory */
 #define WEFT_LINK_IDENTITY_CLOCK_HZ_OFFSET 24 /* the clock whose cycles WAIT_INTERRUPT counts */
 #define WEFT_LINK_IDENTITY_SESSION_OFFSET 28 /* name of the session, from HELLO */
+
+/* The board's CPU: memory map, and byte offsets of its registers */
+#define WEFT_SOC_ID_VALUE 0x57454654u
+#define WEFT_SOC_VERSION_VALUE 0x00010000u
+/* Where the SoC registers begin among the link's register offsets */
+#define WEFT_SOC_LINK_BASE 0x10000
+#define WEFT_BOOT_STAGE_MASK 255 /* Bits of BOOT_STATUS that hold the `BootStage` */
+/* First of the 8 bits of BOOT_STATUS with details: after TRAP its cause (mcause, with bit 31 in bit
+ * 7), where 0x8B is a load or store that a bus refused; 1 while READY says that MAILBOX does not
+ * lead to rings; else 0 */
+#define WEFT_BOOT_DETAIL_SHIFT 8
+/* First of the 8 bits of BOOT_STATUS with the version of the jobs that the firmware takes */
+#define WEFT_BOOT_JOBS_SHIFT 16
+/* Bit of BOOT_STATUS that the watchdog sets when it resets the CPU; it stays until written */
+#define WEFT_BOOT_WATCHDOG_EXPIRED 0x80000000u
+#define WEFT_ROM_BASE 0x00000000u /* firmware, its constants too; reset begins at 0 */
+#define WEFT_ROM_BYTES 0x8000u
+#define WEFT_RAM_BASE 0x10000000u /* the firmware's data and stack */
+#define WEFT_RAM_BYTES 0x4000u
+#define WEFT_DRAM_BASE 0x40000000u /* the accelerator's memory; its byte address 0 is at the base */
+#define WEFT_DRAM_BYTES 0x40000000u
+#define WEFT_ACCELERATOR_BASE 0xf0000000u /* see the accelerator's registers */
+#define WEFT_ACCELERATOR_BYTES 0x400u
+#define WEFT_SOC_BASE 0xf0010000u /* the registers below */
+#define WEFT_SOC_BYTES 0x100u
+#define WEFT_SOC_REG_ID 0x00 /* 0x57454654, 'WEFT' */
+#define WEFT_SOC_REG_VERSION 0x04 /* contract version, major in the upper half */
+/* 1 after a write of anything but 0: the host has work; the CPU writes 0 */
+#define WEFT_SOC_REG_DOORBELL 0x08
+/* bit 0: the interrupt towards the host; the CPU writes 1, who has seen it writes 0 */
+#define WEFT_SOC_REG_NOTIFY 0x0c
+#define WEFT_SOC_REG_LEDS 0x10 /* bits 0-7: the board's LEDs */
+#define WEFT_SOC_REG_CYCLES_LOW 0x14 /* cycles since reset, bits 0-31; latches CYCLES_HIGH */
+#define WEFT_SOC_REG_CYCLES_HIGH 0x18 /* cycles since reset, bits 32-63 */
+/* cycles until the CPU is reset, counts down; 0 is off. It resets the CPU once, then is off, and
+ * sets bit 31 of BOOT_STATUS */
+#define WEFT_SOC_REG_WATCHDOG 0x1c
+/* BootStage in bits 0-7, detail in 8-15, version of the jobs in 16-23, bit 31: the watchdog has
+ * reset the CPU. Kept over the CPU's reset */
+#define WEFT_SOC_REG_BOOT_STATUS 0x20
+#define WEFT_SOC_REG_CPU_CONTROL 0x24 /* see CpuControl */
+#define WEFT_SOC_REG_BUTTONS 0x28 /* the board's buttons, 1 is pressed */
+#define WEFT_SOC_REG_INTERRUPTS 0x2c /* see SocInterrupt */
+/* byte address in the DRAM of the rings of jobs and tokens; 0 is none. Reset to 0 with the board,
+ * not with the CPU */
+#define WEFT_SOC_REG_MAILBOX 0x30
 
 /* Number formats */
 #define WEFT_BLOCK 32 /* values per block */

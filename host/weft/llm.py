@@ -2,21 +2,23 @@
 """Text in, text out: a model on a device."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from weft.compiler import compile_model
 from weft.devices import find_preset, open_device
+from weft.engine import Engine, HostEngine
 from weft.errors import ModelError, PromptError, SamplingError, WeftError
+from weft.jobs import JobEngine
+from weft.link import LinkDevice
 from weft.model import load_model
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, RequestOutput, StreamedToken
 from weft.request import Request
-from weft.runtime import BatchRow, ModelRunner
+from weft.runtime import ModelRunner
 from weft.sampling import SamplingParams
 from weft.weight_choice import check_name, choose_format
-from weft_arch.device import DeviceError
 
 __all__ = ["LLM"]
 
@@ -82,6 +84,7 @@ class LLM:
             **(device_options or {}),
         )
         self.runner = ModelRunner(self.compiled, self.device)
+        self._engine = self._find_engine()
         self._free = list(range(max_num_seqs))
         """sequences that no request uses"""
 
@@ -110,10 +113,10 @@ class LLM:
                 while waiting and (self._free or not running):
                     sequence = self._take_sequence()
                     running[sequence] = waiting.popleft()
-                    self._begin(running[sequence], sequence)
-                self._release(s for s, request in running.items() if request.finish_reason)
+                    self._engine.begin(running[sequence], sequence)
+                self._release({s: r for s, r in running.items() if r.finish_reason})
                 running = {s: r for s, r in running.items() if not r.finish_reason}
-                self._step(running)
+                self._engine.step(running)
         finally:
             self._release(running)
         for request in requests:
@@ -158,15 +161,15 @@ class LLM:
     def _stream(self, request: Request) -> Iterator[StreamedToken]:
         sequence = self._take_sequence()
         try:
-            text = self._begin(request, sequence)
+            text = self._engine.begin(request, sequence)
             while True:
                 if not request.at_end_of_text:
                     yield StreamedToken(text=text, token_id=request.token_ids[-1])
                 if request.finish_reason:
                     break
-                (text,) = self._step({sequence: request})
+                (text,) = self._engine.step({sequence: request})
         finally:
-            self._release([sequence])
+            self._release({sequence: request})
         rest = request.rest()
         yield StreamedToken(text=rest, token_id=None, output=self._finished(request))
 
@@ -179,56 +182,19 @@ class LLM:
             )
         return self._free.pop(0)
 
-    def _release(self, sequences: Iterable[int]) -> None:
-        self._free = sorted({*self._free, *sequences})
+    def _release(self, ended: Mapping[int, Request]) -> None:
+        """The sequences of these requests are free, whatever happens at their end."""
+        self._free = sorted({*self._free, *ended})
+        for request in ended.values():
+            self._engine.end(request)
 
-    def _begin(self, request: Request, sequence: int) -> str:
-        """Run the prompt and choose the first token."""
-        before = self.runner.counters()
-        self._guarded(
-            lambda: self.runner.prefill(
-                request.prompt_ids, sequence=sequence, store_logits=not request.params.greedy
-            )
-        )
-        request.prefill += self.runner.counters() - before
-        return self._choose(request)
-
-    def _step(self, running: Mapping[int, Request]) -> list[str]:
-        """A decode step of all requests, by sequence; the texts that become certain."""
-        texts: list[str] = []
-        rows = list(running.items())
-        for first in range(0, len(rows), self.runner.batch_rows):
-            part = rows[first : first + self.runner.batch_rows]
-            before = self.runner.counters()
-            texts += self._step_alone(*part[0]) if len(part) == 1 else self._step_batch(part)
-            cost = self.runner.counters() - before
-            for _, request in part:
-                request.decode += cost
-        return texts
-
-    def _step_alone(self, sequence: int, request: Request) -> list[str]:
-        self._guarded(
-            lambda: self.runner.run_chunk(
-                request.token_ids[-1:],
-                position=request.position,
-                sequence=sequence,
-                store_logits=not request.params.greedy,
-            )
-        )
-        return [self._choose(request)]
-
-    def _choose(self, request: Request) -> str:
-        if request.params.greedy:
-            return request.take(int(self.runner.top_k().token_ids[0]))
-        return request.choose(self.runner.logits()[0])
-
-    def _step_batch(self, part: Sequence[tuple[int, Request]]) -> list[str]:
-        rows = [
-            BatchRow(sequence=s, position=r.position, token_id=r.token_ids[-1]) for s, r in part
-        ]
-        self._guarded(lambda: self.runner.run_batch(rows))
-        logits = self.runner.logits(len(rows))
-        return [r.choose(row) for (_, r), row in zip(part, logits, strict=True)]
+    def _find_engine(self) -> Engine:
+        """The board's firmware, where there is one."""
+        if isinstance(self.device, LinkDevice):
+            jobs = JobEngine.connect(self.runner, self.device)
+            if jobs is not None:
+                return jobs
+        return HostEngine(self.runner)
 
     def _finished(self, request: Request) -> RequestOutput:
         metrics = Metrics.of(
@@ -238,17 +204,9 @@ class LLM:
             completion_tokens=len(request.token_ids),
             prefill=request.prefill,
             decode=request.decode,
-            decode_steps=len(request.token_ids) - 1,
+            decode_steps=request.steps,
         )
         return request.output(metrics)
-
-    @staticmethod
-    def _guarded(run: Callable[[], None]) -> None:
-        """A device's error as a `WeftError`."""
-        try:
-            run()
-        except DeviceError as error:
-            raise WeftError(str(error)) from error
 
     def close(self) -> None:
         """Release the device."""

@@ -13,7 +13,8 @@ __all__ = ["Request"]
 class Request:
     """A prompt, the tokens chosen for it, and the counters of the work that it took part in.
 
-    `room` is how many tokens the context has left behind the prompt.
+    `room` is how many tokens the context has left behind the prompt; `budget` how many may be
+    chosen; `eos_ids` are those that end the text; `steps` counts the decode steps that it had.
     """
 
     def __init__(
@@ -27,12 +28,12 @@ class Request:
         self.prompt, self.prompt_ids, self.params = prompt, prompt_ids, params
         self.token_ids: list[int] = []
         self.finish_reason: str | None = None
-        self.prefill, self.decode = Counters(), Counters()
-        self._sampler = Sampler(params)
+        self.prefill, self.decode, self.steps = Counters(), Counters(), 0
+        self.sampler = Sampler(params)
         self._words = StreamingDetokenizer(tokenizer, prompt_ids)
         self._watch = StopWatch(params.stop_texts)
-        self._eos_ids = () if params.ignore_eos else tokenizer.eos_ids
-        self._budget = room if params.max_tokens is None else min(params.max_tokens, room)
+        self.eos_ids = () if params.ignore_eos else tokenizer.eos_ids
+        self.budget = room if params.max_tokens is None else min(params.max_tokens, room)
 
     @property
     def position(self) -> int:
@@ -42,11 +43,11 @@ class Request:
     @property
     def at_end_of_text(self) -> bool:
         """Whether the token that was chosen last ended the text; nobody is shown that one."""
-        return self.token_ids[-1] in self._eos_ids
+        return self.token_ids[-1] in self.eos_ids
 
     def choose(self, logits: Logits) -> str:
         """Choose the next token from its logits [vocab_size]; the text that becomes certain."""
-        return self.take(self._sampler.sample(logits, len(self.token_ids)))
+        return self.take(self.sampler.sample(logits, len(self.token_ids)))
 
     def take(self, token_id: int) -> str:
         """Append a token; the text that becomes certain with it."""
@@ -57,7 +58,7 @@ class Request:
         text = self._watch.add(self._words.push(token_id))
         if self._watch.stopped:
             self.finish_reason = "stop"
-        elif len(self.token_ids) == self._budget:
+        elif len(self.token_ids) == self.budget:
             self.finish_reason = "length"
         return text
 

@@ -37,6 +37,15 @@ import numpy.typing as npt
 
 from weft.errors import SamplingError
 from weft.sampling_params import SamplingParams
+from weft_arch.sampling import (
+    DISTANCE_SHIFT,
+    EXP2_TABLE,
+    GOLDEN,
+    LOGIT_FRACTION_BITS,
+    MIX_A,
+    MIX_B,
+    TOP_P_BITS,
+)
 
 __all__ = ["EXP2_TABLE", "Sampler", "SamplingParams", "splitmix64", "splitmix64_mix"]
 
@@ -44,26 +53,8 @@ LOG2_E = 1.4426950408889634
 """The double nearest to log2(e)."""
 
 MASK64 = (1 << 64) - 1
-GOLDEN = 0x9E3779B97F4A7C15
 
 Logits = npt.NDArray[np.floating[Any]]
-
-
-def _exp2_table() -> tuple[int, ...]:
-    """`floor(2**(31 - i/256))` for i = 0 to 256, by exact integer square roots.
-
-    Eight nested floors of square roots are the floor of the 256th root.
-    """
-    table: list[int] = []
-    for i in range(257):
-        value = 1 << (256 * 31 - i)
-        for _ in range(8):
-            value = math.isqrt(value)
-        table.append(value)
-    return tuple(table)
-
-
-EXP2_TABLE = _exp2_table()
 
 
 def splitmix64_mix(state: int) -> int:
@@ -71,8 +62,8 @@ def splitmix64_mix(state: int) -> int:
 
     Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
-    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
-    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & MASK64
+    state = ((state ^ (state >> 30)) * MIX_A) & MASK64
+    state = ((state ^ (state >> 27)) * MIX_B) & MASK64
     return state ^ (state >> 31)
 
 
@@ -84,16 +75,18 @@ def splitmix64(seed: int, step: int) -> int:
 class Sampler:
     """Chooses tokens as `params` say; holds no state but the seed, so any step can be repeated.
 
-    Without a seed in `params` a fresh one is taken; `seed` tells which.
+    Without a seed in `params` a fresh one is taken; `seed` tells which. `inverse_temperature` (0
+    where greedy) and `top_p` are the integers of steps 3 and 4.
     """
 
     def __init__(self, params: SamplingParams) -> None:
         self.params = params
         self.seed = secrets.randbits(64) if params.seed is None else params.seed
         self._key = splitmix64_mix(self.seed)
-        self._top_p = max(1, round(params.top_p * (1 << 16)))
+        self.top_p = max(1, round(params.top_p * (1 << TOP_P_BITS)))
+        self.inverse_temperature = 0
         if not params.greedy:
-            self._inverse_temperature = round((1 << 20) * LOG2_E / params.temperature)
+            self.inverse_temperature = round((1 << DISTANCE_SHIFT) * LOG2_E / params.temperature)
 
     def sample(self, logits: Logits, step: int) -> int:
         """The token id chosen from logits [vocab_size] as number `step` of the output.
@@ -119,16 +112,16 @@ class Sampler:
             logits = logits[: self.params.top_k]
         sums = np.cumsum(self._weights(logits), dtype=np.uint64).tolist()
         total: int = sums[-1]
-        kept = next(i for i, part in enumerate(sums) if part << 16 >= self._top_p * total)
+        kept = next(i for i, part in enumerate(sums) if part << TOP_P_BITS >= self.top_p * total)
         drawn = (splitmix64(self._key, step) * sums[kept]) >> 64
         return token_ids[next(i for i, part in enumerate(sums) if part > drawn)]
 
     def _weights(self, logits: Logits) -> npt.NDArray[np.uint64]:
         """Step 3: integer weights of sorted logits."""
         with np.errstate(over="ignore"):
-            scaled = np.floor(logits.astype(np.float64) * (1 << 16))
+            scaled = np.floor(logits.astype(np.float64) * (1 << LOGIT_FRACTION_BITS))
         fixed = scaled.clip(-(1 << 31), (1 << 31) - 1).astype(np.int64)
-        distance = ((fixed[0] - fixed) * self._inverse_temperature) >> 20
+        distance = ((fixed[0] - fixed) * self.inverse_temperature) >> DISTANCE_SHIFT
         index, fraction = (distance >> 8) & 255, distance & 255
         table = np.array(EXP2_TABLE, np.int64)
         high, low = table[index], table[index + 1]

@@ -9,7 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from weft_arch.generators import c_header, instruction_page, link_page, register_page
+from weft_arch.generators import (
+    c_header,
+    c_jobs,
+    instruction_page,
+    jobs_page,
+    link_page,
+    register_page,
+    soc_page,
+)
 
 __all__ = ["FILES", "main", "stale"]
 
@@ -20,7 +28,11 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/instruction-set.md": instruction_page.render,
     "docs/registers.md": register_page.render,
     "docs/link.md": link_page.render,
+    "docs/soc.md": soc_page.render,
+    "docs/jobs.md": jobs_page.render,
     "firmware/weft_arch.h": c_header.render,
+    "firmware/weft_jobs.h": c_jobs.render,
+    "firmware/exp2_table.h": c_jobs.render_table,
 }
 """Each generated file, from the checkout on, and what makes it."""
 

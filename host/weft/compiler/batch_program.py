@@ -18,7 +18,7 @@ from weft.compiler.conventions import (
     Token,
 )
 from weft.compiler.transformer_program import TransformerProgram
-from weft_arch.isa import Instruction, Scalar, ScalarOp
+from weft_arch.isa import Scalar, ScalarOp
 
 __all__ = ["BatchProgram"]
 
@@ -36,11 +36,10 @@ class BatchProgram(TransformerProgram):
         """Always: one per row."""
         return True
 
-    def rows_of_positions(self, row_bytes: int) -> tuple[Instruction, dict[str, Any]]:
+    def rows_of_positions(self, row_bytes: int) -> dict[str, Any]:
         """Gathered by the rows' positions."""
-        positions = self.memory.regions["positions"].base
-        scalar = Scalar(destination=Register.ADDRESS, address=positions)
-        return scalar, {"gather": 1, "aux_a_reg": Register.ADDRESS}
+        self.ids_of_rows("positions")
+        return {"gather": 1, "aux_a_reg": Register.ADDRESS}
 
     @contextmanager
     def row(self, number: int) -> Generator[None]:

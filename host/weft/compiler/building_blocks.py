@@ -49,6 +49,11 @@ class BuildingBlocks:
         """Put instructions at the end."""
         self.program.extend(instructions)
 
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of a weight tile."""
+        return self.config.tile_bytes(self.memory.weight_bits)
+
     def words(self, width: int) -> int:
         """Vector memory words of a row of ``width`` values."""
         return -(-width // self.config.lanes)

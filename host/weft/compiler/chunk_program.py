@@ -31,15 +31,10 @@ class ChunkProgram(TransformerProgram):
         """QUERY_ROWS = query rows of a slot for so many positions."""
         return self.compute(Register.QUERY_ROWS, ScalarOp.MUL, rows, self.chip.heads.rows)
 
-    def rows_of_positions(self, row_bytes: int) -> tuple[Instruction, dict[str, Any]]:
-        """Adjacent rows; gathered where a row depends on a token's type too."""
-        r = Register
-        if self.model.token_types:
-            positions = self.memory.regions["positions"].base
-            scalar = Scalar(destination=r.ADDRESS, address=positions)
-            return scalar, {"gather": 1, "aux_a_reg": r.ADDRESS}
-        scalar = self.compute(r.ADDRESS, ScalarOp.MUL, r.POSITION, row_bytes)
-        return scalar, {"address_reg": r.ADDRESS}
+    def rows_of_positions(self, row_bytes: int) -> dict[str, Any]:
+        """Adjacent rows."""
+        self.add(self.compute(Register.ADDRESS, ScalarOp.MUL, Register.POSITION, row_bytes))
+        return {"address_reg": Register.ADDRESS}
 
     def store_kv(self, values: int) -> None:
         """All rows at once."""

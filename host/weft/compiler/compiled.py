@@ -13,6 +13,7 @@ from weft.compiler.conventions import (
     MOST_BATCH_ROWS,
     batch_scalars,
     chunk_scalars,
+    encoder_scalars,
 )
 from weft.compiler.emit import emit, emit_batch
 from weft.compiler.hazards import check_hazards
@@ -90,7 +91,7 @@ def lay_out(
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
     plan.check(model_graph, chip, config)
-    most_rows = 1 if all_logits else _batch_rows(max_sequences, context)
+    most_rows = 1 if all_logits or model.head == "none" else _batch_rows(max_sequences, context)
 
     def plan_memory(batch: OnChipPlan | None) -> MemoryPlan:
         return plan.plan_memory(
@@ -180,10 +181,14 @@ def compile_model(
             write_limit=memory.size,
         )
 
-    for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
-        if position + rows <= context:
-            scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
-            check(layout.program, scalars)
+    if checkpoint.config.head == "none":
+        for rows in {1, min(2 * chip.chunk_rows + 1, context)}:
+            check(layout.program, encoder_scalars(rows, chip.chunk_rows))
+    else:
+        for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
+            if position + rows <= context:
+                scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
+                check(layout.program, scalars)
     image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
     programs = {"program": layout.program}
     if layout.batch:

@@ -7,6 +7,7 @@ The layer loop is a hardware loop; its addresses are scalar registers that advan
 
 from weft.compiler.batch_program import BatchProgram
 from weft.compiler.chunk_program import ChunkProgram
+from weft.compiler.encoder_program import EncoderProgram
 from weft.compiler.graph import Graph
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft_arch.config import Configuration
@@ -18,8 +19,10 @@ __all__ = ["emit", "emit_batch"]
 def emit(
     graph: Graph, config: Configuration, chip: OnChipPlan, memory: MemoryPlan
 ) -> list[Instruction]:
-    """The program for chunks of one sequence, of any size, and so for its decode steps too.
-    ``graph`` must be of the Llama form that `transformer_graph` makes."""
+    """The program for chunks of one sequence, of any size, and so for its decode steps too; of an
+    encoder, for whole texts. ``graph`` must be of the form that `transformer_graph` makes."""
+    if graph.config.head == "none":
+        return EncoderProgram(graph, config, chip, memory).emit()
     return ChunkProgram(graph, config, chip, memory).emit()
 
 

@@ -24,20 +24,20 @@ class FeedForwardLayer(Norms):
 
     def feed_forward_layer(self) -> None:
         """Norm, gate and up, activation, down; the parameters are in buffer b."""
-        *slices, down = self.memory.layer_parts[3:]
+        slices, (down,) = self.memory.parts("w_up"), self.memory.parts("w_down")
         block = self.memory.parameters.feed_forward
         attention_bytes = self.memory.parameters.attention.words * self.memory.parameter_word_bytes
         self.add(
             self.load_parameters("b", block, attention_bytes, register=Register.PARAMETERS),
             *self.branch_in(
-                "b", block, "ffn_norm", down, wait=Token.X_ATTENTION, signal=Token.NORMED_FFN
+                "b", block, "ffn_norm", down, wait=self.x_attention, signal=Token.NORMED_FFN
             ),
         )
         for number, part in enumerate(slices):
             self.add(*self.hidden_slice(part, number, len(slices)))
         self.add(
             *self.branch_out(
-                "b", block, "ffn_norm", down, "hidden", wait=Token.HIDDEN, signal=Token.X
+                "b", block, "ffn_norm", down, "hidden", wait=Token.HIDDEN, signal=self.x_out
             )
         )
 

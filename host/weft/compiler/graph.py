@@ -100,10 +100,11 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreKV:
-    """Normalise and rotate the keys in the first half of ``keys_values``, each where the model does
-    so, and append both halves to the cache."""
+    """Append keys and values, or either, to the cache: what ``weights`` made, side by side. Keys
+    are normalised and rotated where the model does so."""
 
     keys_values: Value
+    weights: tuple[str, ...] = ("wk", "wv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,6 @@ def transformer_graph(config: ModelConfig) -> Graph:
 
     x = floats("x", config.dim)
     normed = codes("normed", config.dim)
-    keys_values = floats("keys_values", 2 * config.kv_dim)
     queries = floats("queries", config.q_dim)
     attended = codes("attended", config.q_dim)
     hidden = codes("hidden", config.hidden_dim)
@@ -182,6 +182,14 @@ def transformer_graph(config: ModelConfig) -> Graph:
     inner = ("w_gate", "w_up") if gated else ("w_up",)
     gate_up = floats("gate_up", len(inner) * config.hidden_dim)
     scratch = floats("scratch", config.dim)
+
+    stored: list[Op] = []
+    for names in (("wk",), ("wv",)) if config.head == "none" else (("wk", "wv"),):
+        keys_values = floats("keys_values", len(names) * config.kv_dim)
+        stored += [
+            linear(normed, names, keys_values),
+            StoreKV(keys_values=keys_values, weights=names),
+        ]
 
     def branch_in(gain: str) -> Op:
         if config.norm_order == "post":
@@ -203,9 +211,8 @@ def transformer_graph(config: ModelConfig) -> Graph:
         prologue.append(norm(x, "embedding_norm", x))
     layer = (
         branch_in("attention_norm"),
-        linear(normed, ("wk", "wv"), keys_values),
+        *stored,
         linear(normed, ("wq",), queries),
-        StoreKV(keys_values=keys_values),
         Attention(queries=queries, out=attended),
         *branch_out(attended, "wo", after[0]),
         branch_in("ffn_norm"),
@@ -281,7 +288,8 @@ def _check_widths(op: Op, shapes: dict[str, tuple[int, ...]], config: ModelConfi
             wanted = [(name, shapes[name][1], op.source.width) for name in op.weights]
             wanted.append(("output", op.out.width, total))
         case StoreKV():
-            wanted = [("keys and values", op.keys_values.width, 2 * config.kv_dim)]
+            total = len(op.weights) * config.kv_dim
+            wanted = [("keys and values", op.keys_values.width, total)]
         case Attention():
             wanted = [
                 ("queries", op.queries.width, config.q_dim),

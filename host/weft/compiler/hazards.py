@@ -4,9 +4,9 @@
 The engines run side by side and only dependency tokens order them. For every pair of accesses to
 the same place from different engines, one of them a write, the check proves that the earlier
 instruction (in program order) is complete before the later one starts. It does so with a vector
-clock per instruction: how many instructions of each engine are known to be complete. It also
-checks that the weight stream is consumed in its order, that quantised groups are, and that a
-finished program leaves no token and no stream behind.
+clock per instruction: how many instructions of each engine are known to be complete; behind a FENCE
+all are. It also checks that the weight stream is consumed in its order, that quantised groups are,
+and that a finished program leaves no token and no stream behind.
 """
 
 from collections import deque
@@ -23,6 +23,7 @@ from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import (
     Attend,
     Engine,
+    Fence,
     Instruction,
     Matmul,
     StoreKV,
@@ -68,18 +69,16 @@ class _Checker:
         self.numbers = [0] * N_ENGINES
         self.steps: list[list[Step]] = [[] for _ in range(N_ENGINES)]
         self.tokens: dict[int, deque[Clock]] = {}
+        self.takers: dict[int, dict[int, int]] = {}
+        """by token: the last instruction of each engine that took one"""
         self.tiles: deque[tuple[object, int]] = deque()
         self.groups: deque[tuple[bool, int, Clock]] = deque()
 
     def step(self, step: Step) -> None:
         engine = step.instruction.engine
-        clock = self.clocks[engine].copy()
-        for token in (step.instruction.wait_a, step.instruction.wait_b):
-            if token:
-                given = self.tokens.get(token)
-                if not given:
-                    raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
-                clock = np.maximum(clock, given.popleft())
+        if any(isinstance(i, Fence) for i in step.passed):
+            self.clocks = [np.array(self.numbers, np.int64) for _ in range(N_ENGINES)]
+        clock = self._take(step, self.clocks[engine].copy())
         self._streams(step, clock)
         self.numbers[engine] += 1
         self.steps[engine].append(step)
@@ -90,6 +89,30 @@ class _Checker:
         for token in (step.instruction.signal_a, step.instruction.signal_b):
             if token:
                 self.tokens.setdefault(token, deque()).append(clock)
+
+    def _take(self, step: Step, clock: Clock) -> Clock:
+        """The clock behind a step's waits.
+
+        A token is anybody's who waits for it. So who takes one must know, without it, that the
+        others who have taken some before (in program order) are complete.
+        """
+        engine, waits = step.instruction.engine, {step.instruction.wait_a, step.instruction.wait_b}
+        taken: dict[int, Clock] = {}
+        for token in sorted(waits - {0}):
+            given = self.tokens.get(token)
+            if not given:
+                raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
+            taken[token] = given.popleft()
+        for token in taken:
+            known = np.maximum.reduce([clock, *(c for t, c in taken.items() if t != token)])
+            for other, number in self.takers.setdefault(token, {}).items():
+                if other != engine and number > known[other]:
+                    raise CompileError(
+                        f"{_name(step)} may take token {token} from {Engine(other).name}, "
+                        "which waits for it too."
+                    )
+            self.takers[token][engine] = self.numbers[engine] + 1
+        return np.maximum.reduce([clock, *taken.values()])
 
     def _access(self, step: Step, access: Access, clock: Clock) -> None:
         engine, number = step.instruction.engine, self.numbers[step.instruction.engine]

@@ -25,6 +25,8 @@ from weft_arch.isa import (
 
 __all__ = ["HeadRows"]
 
+_COPY: dict[str, Any] = {"operation": VectorOp.COPY}
+
 
 class HeadRows(Norms):
     """Builds what is done with keys, values and queries before they are used."""
@@ -51,65 +53,106 @@ class HeadRows(Norms):
             d_inner=heads.slot_words,
         )
 
-    def keys_values(self) -> Iterable[Instruction]:
-        """Rotate the keys, quantise keys and values.
+    def keys_values(
+        self, weights: tuple[str, ...] = ("wk", "wv"), free: int = 0
+    ) -> Iterable[Instruction]:
+        """Quantise what ``weights`` made, side by side in "keys_values": keys, values or both;
+        signals ``free`` when their words are."""
+        heads, words = self.chip.heads, self.words(self.model.kv_dim)
+        slots, first = range(heads.n_slots), self.chip.vector["keys_values"].base
+        for number, name in enumerate(weights):
+            row_words, start = len(weights) * words, first + number * words
+            tokens = {
+                "wait": Token.KEYS_VALUES if number == 0 else 0,
+                "signal": free if number == len(weights) - 1 else 0,
+            }
+            if not heads.fill_slots:
+                yield from self._padded(name, start, row_words, tokens.pop("wait"))
+                start, row_words = self._padded_place(name)
+            quantize = self.keys if name == "wk" else self.values
+            yield from quantize(slots, start, row_words, **tokens)
 
-        Keys of heads that are a slot are quantised as they are rotated; others are rotated in
-        place, or into the slots between zeros, and quantised slot by slot.
-        """
-        heads, vector = self.chip.heads, self.chip.vector
-        head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
-        kv_words = self.words(self.model.kv_dim)
-        slot_words = heads.slot_words
-        keys = slots = vector["keys_values"].base
-        slot_stride, values = 2 * kv_words, kv_words
-        if not heads.fill_slots:
-            slots, slot_stride = vector["padded"].base, 2 * heads.n_slots * slot_words
-            values = heads.n_slots * slot_words
-        heads_apart = head_words if heads.fill_slots else slot_words
-        each: dict[str, Any] = {
+    def _padded_place(self, name: str) -> tuple[int, int]:
+        """Where heads have zeros between them: the first word, and words of a row."""
+        row_words = 2 * self.chip.heads.n_slots * self.chip.heads.slot_words
+        first = self.chip.vector["padded"].base
+        return first if name == "wk" else first + row_words // 2, row_words
+
+    def _padded(self, name: str, start: int, row_words: int, wait: int) -> Iterable[Instruction]:
+        """Lay heads between the zeros of their slots; keys as `keys` makes them."""
+        heads, fields = self.chip.heads, _COPY
+        if name == "wk":
+            if self.model.qk_norm:
+                yield from self.head_norm("k_norm", start, row_words, heads.n_kv_heads, wait)
+                wait = 0
+            fields = self.rotation(0)
+        place, place_words = self._padded_place(name)
+        yield Vector(
+            wait_a=wait,
+            **self._each_head(heads.n_kv_heads, start, row_words),
+            d=place,
+            d_outer=place_words,
+            d_inner=heads.slot_words,
+            **fields,
+        )
+
+    def keys(
+        self, slots: range, first: int, row_words: int, *, wait: int = 0, signal: int = 0
+    ) -> Iterable[Instruction]:
+        """Quantise the keys of some slots from word ``first`` of rows of ``row_words``. Where each
+        head is a slot, they are quantised as they are rotated; others that fill their slots are
+        rotated in place; between zeros they are rotated already."""
+        count = len(slots) * self.chip.heads.per_slot
+        fresh = self.chip.heads.fill_slots
+        if self.model.qk_norm and fresh:
+            yield from self.head_norm("k_norm", first, row_words, count, wait)
+            wait = 0
+        fields = _COPY
+        if self.chip.heads.are_slots:
+            fields = self.rotation(0)
+        elif self.rotary and fresh:
+            each = self._each_head(count, first, row_words)
+            to = {"d": first, "d_outer": row_words, "d_inner": each["a_inner"]}
+            yield Vector(wait_a=wait, **self.rotation(0), **to, **each)
+            wait = 0
+        tokens = {"wait_a": wait, "signal_a": signal}
+        yield self._to_cache(VectorDestination.KEYS, slots, first, row_words, **fields, **tokens)
+
+    def values(
+        self, slots: range, first: int, row_words: int, *, wait: int = 0, signal: int = 0
+    ) -> Iterable[Instruction]:
+        """Quantise the values of some slots from word ``first`` of rows of ``row_words``."""
+        tokens = {"wait_a": wait, "signal_a": signal}
+        yield self._to_cache(VectorDestination.VALUES, slots, first, row_words, **_COPY, **tokens)
+
+    def _each_head(self, count: int, first: int, row_words: int) -> dict[str, Any]:
+        head_words = self.words(self.model.head_dim)
+        return {
             "count_reg": Register.ROWS,
-            "inner": self.model.n_kv_heads,
+            "inner": count,
             "words": head_words,
-            "a_outer": 2 * kv_words,
+            "a": first,
+            "a_outer": row_words,
             "a_inner": head_words,
-            "d_outer": slot_stride,
-            "d_inner": heads_apart,
         }
-        wait = Token.KEYS_VALUES
-        if self.model.qk_norm:
-            yield from self.head_norm("k_norm", keys, 2 * kv_words, self.model.n_kv_heads, wait)
-            wait = 0
-        turned = self.rotation(0)
-        if heads.are_slots:
-            to_keys = {"to": VectorDestination.KEYS, "group_words": per_block}
-            yield Vector(wait_a=wait, a=keys, d=slots, **turned, **to_keys, **each)
-        elif not heads.fill_slots or self.rotary:
-            yield Vector(wait_a=wait, a=keys, d=slots, **turned, **each)
-            wait = 0
-        if not heads.fill_slots:
-            yield Vector(operation=VectorOp.COPY, a=keys + kv_words, d=slots + values, **each)
-        for to, start, group_words in (
-            (VectorDestination.KEYS, slots, per_block),
-            (VectorDestination.VALUES, slots + values, slot_words),
-        ):
-            if to == VectorDestination.KEYS and heads.are_slots:
-                continue
-            last = to == VectorDestination.VALUES and not self.chip.queries_apart
-            first = to == VectorDestination.KEYS
-            yield Vector(
-                wait_a=wait if first else 0,
-                signal_a=Token.KEYS_VALUES_FREE if last else 0,
-                operation=VectorOp.COPY,
-                to=to,
-                count_reg=Register.ROWS,
-                inner=heads.n_slots,
-                words=slot_words,
-                a=start,
-                a_outer=slot_stride,
-                a_inner=slot_words,
-                group_words=group_words,
-            )
+
+    def _to_cache(
+        self, to: VectorDestination, slots: range, first: int, row_words: int, **fields: Any
+    ) -> Instruction:
+        """The VECTOR that quantises slots for STORE_KV: keys block by block, values as a whole."""
+        slot_words = self.chip.heads.slot_words
+        keys = to == VectorDestination.KEYS
+        return Vector(
+            to=to,
+            count_reg=Register.ROWS,
+            inner=len(slots),
+            words=slot_words,
+            a=first,
+            a_outer=row_words,
+            a_inner=slot_words,
+            group_words=self.config.words_per_block if keys else slot_words,
+            **fields,
+        )
 
     @property
     def rotary(self) -> bool:
@@ -129,7 +172,7 @@ class HeadRows(Norms):
                 "b_outer": 4 * head_words,
             }
         if factor == 1:
-            return {"operation": VectorOp.COPY}
+            return _COPY
         immediate = {"operand_b": OperandB.IMMEDIATE, "address": f24(factor)}
         return {"operation": VectorOp.MUL, **immediate}
 
@@ -137,14 +180,7 @@ class HeadRows(Norms):
         self, gain: str, first: int, row_words: int, heads: int, wait: int
     ) -> Iterable[Instruction]:
         """Every head over its root mean square, times the gain, in place."""
-        each: dict[str, Any] = {
-            "count_reg": Register.ROWS,
-            "inner": heads,
-            "words": self.words(self.model.head_dim),
-            "a": first,
-            "a_outer": row_words,
-            "a_inner": self.words(self.model.head_dim),
-        }
+        each = self._each_head(heads, first, row_words)
         to = {"d": first, "d_outer": row_words, "d_inner": each["a_inner"]}
         yield Reduce(
             wait_a=wait,
@@ -161,32 +197,39 @@ class HeadRows(Norms):
         word = self.parameter("a", self.memory.parameters.attention.word(gain))
         yield Vector(operation=VectorOp.MUL, b=word, **to, **each)
 
-    def queries(self) -> Iterable[Instruction]:
-        """Rotate and scale the queries, quantise them into the rows of their slots. The scale makes
-        scores come out in units of log2."""
-        heads, vector = self.chip.heads, self.chip.vector
+    def queries(
+        self, slots: range, first: int, row_words: int, *, signals: tuple[int, int]
+    ) -> Iterable[Instruction]:
+        """Rotate and scale the queries of some slots, which begin at word ``first`` of rows of
+        ``row_words``; quantise them into the rows of their slots. The scale makes scores come out
+        in units of log2."""
+        heads = self.chip.heads
         head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
+        kv_heads = range(slots.start * heads.per_slot, slots.stop * heads.per_slot)
+        kv_heads = kv_heads[: heads.n_kv_heads - kv_heads.start]
         wait = Token.QUERIES
         if self.model.qk_norm:
-            first, row_words = vector["queries"].base, self.words(self.model.q_dim)
-            yield from self.head_norm("q_norm", first, row_words, self.model.n_heads, wait)
+            count = len(kv_heads) * heads.group
+            yield from self.head_norm("q_norm", first, row_words, count, wait)
             wait = 0
         parts = [
             (kv_head, *piece)
-            for kv_head in range(heads.n_kv_heads)
+            for kv_head in kv_heads
             for piece in self._query_pieces(kv_head % heads.per_slot)
         ]
         for number, (kv_head, word, size, block, offset) in enumerate(parts):
+            last = number == len(parts) - 1
             yield Vector(
                 wait_a=wait if number == 0 else 0,
-                signal_a=Token.QUERY_CODES if number == len(parts) - 1 else 0,
+                signal_a=signals[0] if last else 0,
+                signal_b=signals[1] if last else 0,
                 to=VectorDestination.ACTIVATIONS,
                 **self.rotation(2 * head_words, word, query_factor(self.model)),
                 count_reg=Register.ROWS,
                 inner=heads.group,
                 words=size,
-                a=vector["queries"].base + kv_head * heads.group * head_words + word,
-                a_outer=self.words(self.model.q_dim),
+                a=first + (kv_head - kv_heads.start) * heads.group * head_words + word,
+                a_outer=row_words,
                 a_inner=head_words,
                 d=self.query_block(kv_head) + block,
                 d_outer=heads.rows * heads.k_blocks,

@@ -32,6 +32,17 @@ _TOKENS = {
 class Norms(BuildingBlocks):
     """Builds norms. Parameters are in one of two buffers, "a" or "b", by word of their block."""
 
+    x_free: int = 0
+    """the token that says when the words of x may be written"""
+    x_out: int = Token.X
+    """the token that says that embedding, or layer, have left their results in x"""
+
+    @property
+    def x_attention(self) -> int:
+        """The token that says that attention is added to x; none where the vector unit, which
+        reads x next, has done so itself."""
+        return Token.X_ATTENTION if self.model.norm_order == "pre" else 0
+
     def load_parameters(
         self, buffer: str, block: ParameterBlock, address: int, *, register: int = 0
     ) -> Instruction:
@@ -62,7 +73,7 @@ class Norms(BuildingBlocks):
         buffer: str,
         block: ParameterBlock,
         name: str,
-        out: WeightPart,
+        out: WeightPart | None,
         *,
         wait: int,
         signal: int,
@@ -70,20 +81,20 @@ class Norms(BuildingBlocks):
         """The beginning of a part of a layer: x as the codes "normed", ``signal``led.
 
         The biases of the part's last product, ``out``, are added to x already: nobody reads x
-        before that product is added to it.
+        before that product is added to it. (None: x is not wanted any more, its words are free.)
         """
         ready, free = _TOKENS[buffer]
+        if out is None:
+            free = self.x_free
+        elif self.model.norm_order == "post" or len(block.parameters) > 1:
+            free = 0  # more is read later
+        signals = signal, free
         if self.model.norm_order == "post":
-            yield from self.quantize_x(wait=wait, ready=ready, signal=signal)
+            yield from self.quantize_x(wait=wait, ready=ready, signals=signals)
         else:
-            only = len(block.parameters) == 1  # nothing is read later
-            yield from self.norm_to_codes(
-                *self.gain_and_bias(buffer, block, name),
-                wait=wait,
-                ready=ready,
-                signals=(signal, free if only else 0),
-            )
-        bias = self.bias_of(buffer, block, out)
+            words = self.gain_and_bias(buffer, block, name)
+            yield from self.norm_to_codes(*words, wait=wait, ready=ready, signals=signals)
+        bias = self.bias_of(buffer, block, out) if out else None
         if bias is not None and self.model.norm_order != "sandwich":
             yield self.on_rows(VectorOp.ADD, "x", b=bias)
 
@@ -182,14 +193,16 @@ class Norms(BuildingBlocks):
             b=gain if bias is None else bias,
         )
 
-    def quantize_x(self, *, wait: int, ready: int = 0, signal: int) -> Iterable[Instruction]:
+    def quantize_x(
+        self, *, wait: int, ready: int, signals: tuple[int, int]
+    ) -> Iterable[Instruction]:
         """x as the codes "normed": norms stand behind the products."""
         yield from self.quantize_rows(
             VectorOp.COPY,
             self.model.dim,
             wait=wait,
             wait_b=ready,
-            signals=(signal, 0),
+            signals=signals,
             a=self.chip.vector["x"].base,
             a_outer=self.words(self.model.dim),
             d=self.chip.activations["normed"].base,

@@ -21,6 +21,7 @@ AFTER = {
 }
 """Norms behind the products of the attention and of the feed-forward part, besides the one norm
 that every part has."""
+_HIDDEN = {"w_gate", "w_up", "w_down"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +103,7 @@ class ParameterPlan:
 def plan_parameters(
     model: ModelConfig, config: Configuration, parts: tuple[WeightPart, ...]
 ) -> ParameterPlan:
-    """Which vectors each block holds; ``parts`` are a layer's, in order: keys and values, queries,
-    output, hidden channels, down."""
+    """Which vectors each block holds; ``parts`` are a layer's."""
 
     def words(width: int) -> int:
         return -(-width // config.lanes)
@@ -119,6 +119,7 @@ def plan_parameters(
             if model.biases.intersection(part.names)
         ]
 
+    hidden = [part for part in parts if _HIDDEN.intersection(part.names)]
     has_final = "final_norm" in model.model_shapes()
     head_words = words(model.head_dim)
     heads = (("k_norm", head_words, None), ("q_norm", head_words, None))
@@ -129,11 +130,11 @@ def plan_parameters(
             (
                 *norm("attention_norm"),
                 *after[0],
-                *biases(parts[:3]),
+                *biases(part for part in parts if part not in hidden),
                 *(heads if model.qk_norm else ()),
             )
         ),
-        feed_forward=_block((*norm("ffn_norm"), *after[1], *biases(parts[3:]))),
+        feed_forward=_block((*norm("ffn_norm"), *after[1], *biases(hidden))),
         final=_block(norm("final_norm") if has_final else ()),
     )
 

@@ -60,6 +60,8 @@ class OnChipPlan:
     """rows whose logits are computed: 1, or chunk_rows"""
     queries_apart: bool
     """whether queries have other words than keys and values"""
+    slots_at_once: int
+    """slots whose attention can wait for the vector unit"""
     vector: dict[str, Region] = field(default_factory=dict[str, Region])
     """words: x, scratch, parameters_a, parameters_b, rope, padded, keys_values, queries, attention,
     packed, gate_up, logits"""
@@ -100,7 +102,8 @@ def _attention_words(model: ModelConfig, config: Configuration, heads: Heads) ->
     """Vector memory words per row of attention's inputs, where they take turns, and of its
     outputs."""
     packed = 0 if heads.are_slots else model.q_dim // config.lanes
-    inputs = max(2 * model.kv_dim, model.q_dim) // config.lanes
+    at_once = 1 if model.head == "none" else 2  # keys and values
+    inputs = max(at_once * model.kv_dim, model.q_dim) // config.lanes
     return inputs, heads.n_slots * heads.rows * heads.slot_words + packed
 
 
@@ -114,12 +117,15 @@ def plan_chip(
         raise CompileError(
             f"dim is {graph.config.dim}; preset {config.name} needs a multiple of {config.lanes}."
         )
+    at_once = group_rows(heads, config)
     limit = min(config.max_rows, ROW_SCALARS // (heads.rows * heads.n_slots))
-    limit = limit if group_rows(heads, config) else 0
+    limit = limit if at_once else 0
+    if graph.config.head == "none":  # its chunk is one group, whose slots take turns
+        limit = min(config.max_rows, ROW_SCALARS // heads.rows, at_once)
     if chunk_rows is not None:
         limit = min(limit, chunk_rows)
     for rows in range(limit, 0, -1):
-        for queries_apart in (True, False):
+        for queries_apart in (True, False) if graph.config.head == "lm" else (False,):
             logit_rows = rows if all_logits else 1
             plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart)
             if _fits(plan, config):
@@ -169,7 +175,8 @@ def _lay_out(
 ) -> OnChipPlan:
     model, lanes = graph.config, config.lanes
     at_once = min(rows, group_rows(heads, config))
-    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart)
+    slots = min(heads.n_slots, ROW_SCALARS // (rows * heads.rows))
+    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart, slots)
 
     def words(width: int) -> int:
         return -(-width // lanes)
@@ -192,9 +199,9 @@ def _lay_out(
     segment = max(LOGIT_WORDS // buffers, 1)
     sizes = {
         "scratch": rows * words(model.dim),
-        "keys_values": rows * 2 * words(model.kv_dim),
+        "keys_values": rows * (1 if model.head == "none" else 2) * words(model.kv_dim),
         "queries": rows * words(model.q_dim),
-        "attention": heads.n_slots * rows * heads.rows * heads.slot_words,
+        "attention": plan.slots_at_once * rows * heads.rows * heads.slot_words,
         "packed": 0 if heads.are_slots else rows * words(model.q_dim),
         "gate_up": min(len(slices), 2) * rows * _hidden_inputs(model) * slices[0],
         "logits": buffers * min(words(model.vocab_size), segment),
@@ -226,7 +233,8 @@ class MemoryPlan:
     """Byte addresses. Regions up to ``logits`` are read only for the program."""
 
     layer_parts: tuple[WeightPart, ...]
-    """keys and values, queries, output, slices of gate and up, down"""
+    """in the order of their use: keys and values (together, or one after the other), queries,
+    output, slices of gate and up, down"""
     head_part: WeightPart
     parameters: ParameterPlan
     weights: WeightFormat
@@ -244,6 +252,15 @@ class MemoryPlan:
     regions: dict[str, Region]
     """program, batch_program, ids, positions, parameters, rope, position_embedding, embedding,
     weights, top_k, logits, hidden_states, kv"""
+
+    def parts(self, name: str) -> tuple[WeightPart, ...]:
+        """The parts that some rows of a matrix are in."""
+        return tuple(part for part in self.layer_parts if name in part.names)
+
+    def bytes_before(self, part: WeightPart, config: Configuration) -> int:
+        """Where a part of a layer begins, from the layer's first."""
+        before = self.layer_parts[: self.layer_parts.index(part)]
+        return sum(p.tiles for p in before) * config.tile_bytes(self.weight_bits)
 
     @property
     def weight_bits(self) -> int:
@@ -291,8 +308,8 @@ def plan_memory(
     sizes = {
         "program": program_bytes,
         "batch_program": program_bytes if batch else 0,
-        "ids": 4 * max(chip.chunk_rows, batch_rows),
-        "positions": 4 * max(batch_rows, chip.chunk_rows if model.token_types else 0),
+        "ids": 4 * (max_context if model.head == "none" else max(chip.chunk_rows, batch_rows)),
+        "positions": 4 * (max_context if model.token_types else batch_rows),
         "parameters": parameters.words(model.n_layers) * word_bytes,
         "rope": max_context * rope_row_bytes,
         "position_embedding": max(model.token_types, 1) * max_context * position_row_bytes,
@@ -300,7 +317,7 @@ def plan_memory(
         "weights": model.n_layers * layer_weight_bytes + head.tiles * tile_bytes,
         "top_k": 8 * config.top_k_entries if head.tiles else 0,
         "logits": 4 * logit_rows * head.n_tiles[0] * cols,
-        "hidden_states": 4 * chip.chunk_rows * model.dim if model.head == "none" else 0,
+        "hidden_states": 4 * max_context * model.dim if model.head == "none" else 0,
         "kv": max_sequences * model.n_layers * layer_kv_bytes,
     }
     regions: dict[str, Region] = {}

@@ -19,6 +19,8 @@ def unsupported(config: ModelConfig) -> str | None:
         return f"{name} rotates some layers by other angles than others; the device cannot."
     if config.token_types and config.positions != "learned":
         return f"{name} has types of tokens, but no learned positions; the device needs both."
+    if config.head == "none" and config.positions != "learned":
+        return f"{name} is an encoder that rotates; the device takes those with learned positions."
     return None
 
 

@@ -54,7 +54,7 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
         self.set_rows()
         self.add(
             Scalar(destination=r.WEIGHTS, address=memory.regions["weights"].base),
-            Scalar(destination=r.PARAMETERS, address=self._layer_parameters(0)),
+            Scalar(destination=r.PARAMETERS, address=self.layer_parameters(0)),
         )
         codebook = self.memory.weights.codebook
         if codebook is not None:
@@ -72,7 +72,7 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
         )
         self.embedding_layer()
 
-    def _layer_parameters(self, layer: int) -> int:
+    def layer_parameters(self, layer: int) -> int:
         """Byte address of a layer's parameters; behind the last layer's, of the head's."""
         plan, word_bytes = self.memory.parameters, self.memory.parameter_word_bytes
         words = plan.embedding.words + layer * plan.layer_words
@@ -82,7 +82,7 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
         """Move the layer's scalar registers on."""
         for reg, step in (
             (Register.WEIGHTS, self.memory.layer_weight_bytes),
-            (Register.PARAMETERS, self._layer_parameters(1) - self._layer_parameters(0)),
+            (Register.PARAMETERS, self.layer_parameters(1) - self.layer_parameters(0)),
             (Register.KV, self.memory.layer_kv_bytes),
         ):
             self.add(Scalar(destination=reg, address_reg=reg, address=step))
@@ -102,13 +102,9 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
         memory = self.memory
         start = memory.regions["weights"].base + self.model.n_layers * memory.layer_weight_bytes
         block = memory.parameters.final
-        load = self.load_parameters("a", block, self._layer_parameters(self.model.n_layers))
-        if self.model.head == "none":
-            self.add(*([load] if block.words else []), *self.hidden_states())
-            return
         self.add(
             self.stream((memory.head_part,), start, 0),
-            load,
+            self.load_parameters("a", block, self.layer_parameters(self.model.n_layers)),
             *self.norm_to_codes(
                 *self.gain_and_bias("a", block, "final_norm"),
                 wait=Token.X,
@@ -120,28 +116,6 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
             self.add(*self.last_logits())
         else:
             self.all_logits()
-
-    def hidden_states(self) -> Iterable[Instruction]:
-        """x of all rows to memory, behind the final norm where there is one."""
-        block, words = self.memory.parameters.final, self.words(self.model.dim)
-        if block.words:
-            yield from self.norm_in_place(
-                "x",
-                *self.gain_and_bias("a", block, "final_norm"),
-                wait=Token.X,
-                ready=Token.PARAMETERS_A,
-                signals=(Token.X, Token.PARAMETERS_A_FREE),
-            )
-        yield Store(
-            wait_a=Token.X,
-            signal_a=Token.X,
-            address=self.memory.regions["hidden_states"].base,
-            count_reg=Register.ROWS,
-            words=words,
-            source=self.chip.vector["x"].base,
-            source_stride=words,
-            row_bytes=4 * self.config.lanes * words,
-        )
 
     def last_logits(self) -> Iterable[Instruction]:
         """Logits of the last row, segment by segment, and the likeliest tokens."""
@@ -194,8 +168,8 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
             self.close_loop(middle)
         self.add(
             *self.logit_pair(n_tiles - before * 2 * segment, wait_b=0 if before else Token.NORMED),
-            *(Vector(wait_a=Token.LOGITS_FREE, words=1) for _ in range(2)),
-            Store(signal_a=Token.X, words=1),
+            Store(wait_a=Token.LOGITS_FREE, words=1),
+            Store(wait_a=Token.LOGITS_FREE, signal_a=Token.X, words=1),
         )
 
     def logit_pair(self, tiles: int, wait_b: int = 0) -> Iterable[Instruction]:

@@ -38,13 +38,18 @@ TILE_SPACING = 8
 """Fewest cycles from tile to tile of the array."""
 MATMUL_TAIL = 70
 ATTEND_TAIL = 74
-SOFTMAX_LATENCY = 100
-"""From the last score of a kv block to its first row of probabilities, array and all."""
+SOFTMAX_LATENCY = 92
+"""From the last score of a kv block to its first row of probabilities, array and all, beside the
+cycles of a row."""
+SOFTMAX_LANES = 8
+"""Most probabilities per cycle."""
 LOAD_TAIL, STORE_TAIL = 12, 47
 LOAD_WORD_CYCLES = 1.5
 """Fewest cycles from word to word of a LOAD."""
-SINGLE_BEAT_WRITE = 2
-"""Cycles per write of a single beat."""
+VALUE_GROUP_CYCLES, VALUE_WRITE_CYCLES = 8, 68
+"""STORE_KV: to take a value group, and to write a beat of each of its channels."""
+VALUE_RING_GROUPS = 64
+"""Groups that STORE_KV holds to write positions together."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def cost_of(step: Step, config: Configuration) -> Cost:
             size = 4 * config.lanes * count * i.words
             return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
         case StoreKV():
-            return Cost(cycles=8, tail=20, written=count * i.slots * _kv_row_bytes(i))
+            return _store_kv(step, i, config)
         case StoreTopK():
             size = 8 * config.top_k_entries
             return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
@@ -116,7 +121,8 @@ def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
     blocks = -(-step.aux_b // BLOCK)
     tiles = i.k_blocks * config.words_per_block
     work = tiles * tile_cycles(config, step.count)
-    softmax = SOFTMAX_LATENCY + step.count * 64 // config.lanes - step.count
+    row_cycles = BLOCK // min(config.lanes, SOFTMAX_LANES)
+    softmax = SOFTMAX_LATENCY + row_cycles + step.count * (row_cycles - 1)
     gap = max(0, softmax - work)  # the softmax of a block, beside the array's work on another
     gaps = softmax if blocks == 1 else 2 * gap
     return Cost(
@@ -125,6 +131,21 @@ def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
         streamed=_kv_bytes(config, i.k_blocks, step.aux_b),
         macs=2 * blocks * tiles * step.count,
     )
+
+
+def _store_kv(step: Step, i: StoreKV, config: Configuration) -> Cost:
+    """What is left to do when the last group has come: with keys little, with values the writes of
+    positions that share a beat, or what these lag behind the groups."""
+    written = step.count * i.slots * _kv_row_bytes(i)
+    cycles = 8.0
+    if i.values and step.count:
+        groups = i.slots * i.k_blocks
+        column = config.beat_bytes if groups <= VALUE_RING_GROUPS else 1
+        columns = (step.aux_a % column + step.count - 1) // column + 1
+        write = groups * VALUE_WRITE_CYCLES
+        behind = columns * write - step.count * groups * VALUE_GROUP_CYCLES
+        cycles = max(write, min(behind, VALUE_RING_GROUPS * VALUE_WRITE_CYCLES))
+    return Cost(cycles=cycles, tail=20, written=written)
 
 
 def _kv_bytes(config: Configuration, k_blocks: int, keys: int) -> int:
@@ -158,8 +179,9 @@ def _vector(step: Step, i: Vector, config: Configuration) -> float:
     if i.to == VectorDestination.KEYS:
         return max(quantised, groups * (5 + BLOCK // config.beat_bytes + 4) + 10)
     if i.to == VectorDestination.VALUES:
-        channels = group * config.lanes
-        return max(quantised, groups * (SINGLE_BEAT_WRITE * (channels + 1) + 4))
+        blocks = groups * group * config.lanes // BLOCK
+        behind = blocks / config.beat_bytes - VALUE_RING_GROUPS
+        return max(quantised, blocks * VALUE_GROUP_CYCLES, behind * VALUE_WRITE_CYCLES)
     return quantised
 
 

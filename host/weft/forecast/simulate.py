@@ -8,6 +8,7 @@ are fluid: bytes flow at rates that stay the same from one event to the next.
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeVar
 
 from weft.compiler.walk import Step, walk
@@ -18,6 +19,7 @@ from weft_arch.isa import (
     ENGINES,
     INSTRUCTION_BYTES,
     Engine,
+    Fence,
     Instruction,
     Opcode,
     StoreKV,
@@ -121,23 +123,29 @@ class _Machine:
         fetched = len(program) * INSTRUCTION_BYTES
         self.result = Forecast(bytes_read=fetched, bytes_by_kind=Counter({"program": fetched}))
         self.lanes = {engine: _Lane(deque()) for engine in ENGINES}
-        for job in self._issue(steps):
-            self.lanes[job.step.instruction.engine].jobs.append(job)
+        self.clock = float(START_CYCLES + self.latency)
+        self.steps = iter(steps)
+        self.fenced: Step | None = None
+        """the step behind a FENCE that the engines have come to"""
         self.tokens: Counter[int] = Counter()
         self.coming: list[tuple[float, Counter[int]]] = []
         self.time = 0.0
         self.level = 0.0
         self.waits: defaultdict[int, float] = defaultdict(float)
 
-    def _issue(self, steps: Iterable[Step]) -> Iterable[_Job]:
-        """When the sequencer hands out each step; instructions are fetched once, in order."""
+    def _issue(self) -> bool:
+        """Hand the engines their jobs up to the next FENCE, with when the sequencer does so;
+        instructions are fetched once, in order. Whether there was one."""
         begin = START_CYCLES + self.latency
         per_instruction = INSTRUCTION_BYTES / self.rate
-        clock = float(begin)
-        for step in steps:
-            for each in step.passed:
-                clock += sequencer_cycles(each)
-            clock = max(clock + 3, begin + per_instruction * (step.at + 1) + 5)
+        fenced = self.fenced
+        self.fenced = None
+        for step in chain([fenced] if fenced else [], self.steps):
+            if step is not fenced and any(isinstance(each, Fence) for each in step.passed):
+                self.fenced = step
+                return True
+            self.clock += sum(sequencer_cycles(each) for each in step.passed)
+            self.clock = max(self.clock + 3, begin + per_instruction * (step.at + 1) + 5)
             i, cost = step.instruction, cost_of(step, self.config)
             waits = Counter(t for t in (i.wait_a, i.wait_b) if t)
             signals = Counter(t for t in (i.signal_a, i.signal_b) if t)
@@ -152,9 +160,21 @@ class _Machine:
                 self.result.bytes_by_kind[_KINDS[i.opcode]] += (
                     cost.loaded + cost.streamed + cost.written
                 )
-            yield _Job(step, cost, clock, waits, signals)
+            self.lanes[i.engine].jobs.append(_Job(step, cost, self.clock, waits, signals))
+        return False
 
     def run(self) -> Forecast:
+        last, more = 0.0, True
+        while more:
+            more = self._issue()
+            last = max(last, self._run_engines())
+            self.clock = max(self.clock, last)
+        self.result.cycles = round(last + START_CYCLES)
+        self.result.waits.update({cause: round(cycles) for cause, cycles in self.waits.items()})
+        return self.result
+
+    def _run_engines(self) -> float:
+        """Play until no engine has a job; returns when the last results are there."""
         end = 0.0
         while True:
             self._start_jobs()
@@ -166,10 +186,7 @@ class _Machine:
             if lane.jobs:
                 job = lane.jobs[0]
                 raise WeftError(f"instruction {job.step.at} waits for a token that nobody gives.")
-        last = max([end, *(at for at, _ in self.coming)], default=0.0)
-        self.result.cycles = round(last + START_CYCLES)
-        self.result.waits.update({cause: round(cycles) for cause, cycles in self.waits.items()})
-        return self.result
+        return max([end, *(at for at, _ in self.coming)])
 
     def _start_jobs(self) -> None:
         """Give idle engines their next job, if its tokens are there."""

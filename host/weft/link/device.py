@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from weft.link.board_cpu import BoardCpu
 from weft.link.flight import Ask
 from weft.link.line import Line, LinkError
 from weft.link.session import LinkSession, LinkStatistics
@@ -41,6 +42,7 @@ class LinkDevice:
 
     Members, beside those of `Device`:
         identity: what the board says about itself.
+        cpu: the board's CPU, held in reset so that the accelerator is the host's; or None.
         statistics: requests, repeats, silences and damaged pieces on the line.
 
     Raises:
@@ -66,6 +68,7 @@ class LinkDevice:
             self.memory_base = self.identity.memory_base
             self._transfer = Transfer(self._session, progress)
             self._check_accelerator()
+            self.cpu = BoardCpu.find(self)
             self.reset()
             self.write_register(registers.offset("INTERRUPT_ENABLE"), _BOTH)
             self.write_register(registers.offset("INTERRUPT_PENDING"), _BOTH)
@@ -114,7 +117,7 @@ class LinkDevice:
             LinkError: the board does not answer.
         """
         limit = DEFAULT_CYCLE_LIMIT if cycle_limit is None else cycle_limit
-        cycles = max(1, min(int(_WAIT_SECONDS * self.identity.clock_hz), limit))
+        cycles = max(1, min(self.wait_cycles, limit))
         wait = Ask(opcode=LinkOpcode.WAIT_INTERRUPT, value=cycles)
         read = [_read(name) for name in ("CYCLES_LOW", "CYCLES_HIGH")]
         clear = Ask(
@@ -139,6 +142,17 @@ class LinkDevice:
             cause, address = self._session.call(_read("FAULT_CAUSE"), _read("FAULT_ADDRESS"))
             raise DeviceFault(cause, address)
         return now - began
+
+    @property
+    def wait_cycles(self) -> int:
+        """Cycles of the board's clock that the host lets it wait before it asks again."""
+        return max(1, int(_WAIT_SECONDS * self.identity.clock_hz))
+
+    def wait_interrupt(self, cycles: int) -> bool:
+        """Wait for the link's interrupt for at most so many cycles of the board's clock; whether it
+        is high."""
+        (high,) = self._session.call(Ask(opcode=LinkOpcode.WAIT_INTERRUPT, value=cycles))
+        return bool(high)
 
     def reset(self) -> None:
         """Write CONTROL.RESET and wait until what was outstanding has finished."""

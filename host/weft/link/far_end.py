@@ -5,6 +5,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from weft_arch import registers
 from weft_arch.device import Device, DeviceError, DeviceTimeout
@@ -20,12 +21,44 @@ from weft_arch.link import (
 )
 from weft_arch.link_framing import Deframer, frame
 from weft_arch.registers import Interrupt, Status
+from weft_arch.soc import LINK_BASE
 
-__all__ = ["FarEnd"]
+__all__ = ["Cpu", "FarEnd"]
 
 _SLICE_CYCLES = 20_000
 """Cycles that a device runs between two looks at the line."""
 _BUFFER_BYTES = 2048
+
+
+class Cpu(Protocol):
+    """A CPU beside the served device; offsets are those of `weft_arch.soc`.
+
+    Members:
+        busy: there is work that `step` would go on with.
+        notify: NOTIFY is set.
+        accelerator_to_cpu: the accelerator's interrupt is not the link's.
+    """
+
+    @property
+    def busy(self) -> bool: ...  # noqa: D102 - documented above
+
+    @property
+    def notify(self) -> bool: ...  # noqa: D102
+
+    @property
+    def accelerator_to_cpu(self) -> bool: ...  # noqa: D102
+
+    def read_register(self, offset: int, /) -> int:
+        """The value of a register; ValueError if there is none."""
+        ...
+
+    def write_register(self, offset: int, value: int, /) -> None:
+        """Write a register; ValueError if there is none."""
+        ...
+
+    def step(self) -> None:
+        """Run for a while."""
+        ...
 
 
 class FarEnd:
@@ -33,6 +66,7 @@ class FarEnd:
 
     Args:
         device: what is served; the caller closes it.
+        cpu: the CPU beside it, if the board has one.
         now: seconds on a clock, for WAIT_INTERRUPT.
 
     Members:
@@ -40,9 +74,16 @@ class FarEnd:
         busy: requests wait, or one is under way: call `step`.
     """
 
-    def __init__(self, device: Device, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        device: Device,
+        *,
+        cpu: Cpu | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.executed = dict.fromkeys(LinkOpcode, 0)
         self._device = device
+        self._cpu = cpu
         self._now = now
         self._deframer = Deframer()
         self._queue: deque[Request] = deque()
@@ -54,8 +95,9 @@ class FarEnd:
 
     @property
     def busy(self) -> bool:
-        """Requests wait, or one is under way."""
-        return self._waiting is not None or bool(self._queue)
+        """Requests wait, or one is under way, or the CPU works."""
+        works = self._cpu is not None and self._cpu.busy
+        return self._waiting is not None or bool(self._queue) or works
 
     def feed(self, data: bytes) -> None:
         """Take what came over the line; what is no request is passed over."""
@@ -67,13 +109,16 @@ class FarEnd:
 
     def step(self) -> bytes:
         """Work on one request; the frame of its answer, or b"" if it is not finished."""
+        if self._cpu is not None:
+            self._cpu.step()
         if self._waiting is not None:
             request, until = self._waiting
             self._run_slice()
-            if not (self._interrupt or self._queue or self._now() >= until):
+            high = self._is_high()
+            if not (high or self._queue or self._now() >= until):
                 return b""
             self._waiting = None
-            return self._finish(request, LinkStatus.OKAY, int(self._interrupt))
+            return self._finish(request, LinkStatus.OKAY, int(high))
         if not self._queue:
             return b""
         request = self._queue.popleft()
@@ -92,7 +137,6 @@ class FarEnd:
             if request.opcode in self.executed:
                 self.executed[LinkOpcode(request.opcode)] += 1
         if request.opcode == LinkOpcode.WAIT_INTERRUPT:
-            self._interrupt = self._interrupt or self._is_high()
             seconds = request.value / self._device.config.clock_hz
             self._waiting = (request, self._now() + seconds)
             return self.step()
@@ -111,7 +155,7 @@ class FarEnd:
                 device.write_memory(address, request.payload)
                 value = 0
             case LinkOpcode.READ_REGISTER:
-                value = device.read_register(address)
+                value = self._read_register(address)
             case LinkOpcode.WRITE_REGISTER:
                 self._write_register(address, value)
                 value = 0
@@ -140,13 +184,28 @@ class FarEnd:
         )
         return self._answer(request, LinkStatus.OKAY, 0, identity.pack())
 
+    def _read_register(self, offset: int) -> int:
+        if self._cpu is not None and offset >= LINK_BASE:
+            return self._cpu.read_register(offset - LINK_BASE)
+        return self._device.read_register(offset)
+
     def _write_register(self, offset: int, value: int) -> None:
+        if offset >= LINK_BASE:
+            if self._cpu is None:
+                raise ValueError(f"there is no register at {offset:#x}")
+            self._cpu.write_register(offset - LINK_BASE, value)
+            return
         self._device.write_register(offset, value)
         if offset == registers.offset("INTERRUPT_PENDING"):
             self._interrupt = False
 
     def _is_high(self) -> bool:
-        device = self._device
+        """The link's interrupt."""
+        device, cpu = self._device, self._cpu
+        if cpu is not None and (cpu.notify or cpu.accelerator_to_cpu):
+            return cpu.notify
+        if self._interrupt:
+            return True
         pending = device.read_register(registers.offset("INTERRUPT_PENDING"))
         return bool(pending & device.read_register(registers.offset("INTERRUPT_ENABLE")))
 

@@ -26,22 +26,21 @@ def open_serial(config: Configuration, *, address: str = "", **more: object) -> 
     """A board on a serial port: ``serial:PATH``, with the options ``baud`` and ``record``."""
 
     def connect(path: str, options: _Options) -> Line:
-        text = options.pop("baud", str(DEFAULT_BAUD))
-        if not text.isdecimal() or not 300 <= int(text) <= 12_000_000:
-            raise LinkError(f"baud is {text[:20]!r}, but must be between 300 and 12000000.")
-        return SerialLine(path, baud=int(text))
+        return SerialLine(path, baud=_baud(options) or DEFAULT_BAUD)
 
     return _opened(config, "serial:PATH", address, connect, more)
 
 
 def open_tcp(config: Configuration, *, address: str = "", **more: object) -> LinkDevice:
-    """A board or far end behind a network: ``tcp:HOST:PORT``, with the option ``record``."""
+    """A board or far end behind a network: ``tcp:HOST:PORT``, with the options ``baud``, of a slow
+    line behind it, and ``record``."""
 
     def connect(place: str, options: _Options) -> Line:
         host, _, port = place.rpartition(":")
         if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
             raise LinkError(f"{place[:60]!r} is no HOST:PORT with a port from 1 to 65535.")
-        return TcpLine(host.strip("[]"), int(port))
+        baud = _baud(options)
+        return TcpLine(host.strip("[]"), int(port), bytes_per_second=baud and baud / 10)
 
     return _opened(config, "tcp:HOST:PORT", address, connect, more)
 
@@ -49,6 +48,16 @@ def open_tcp(config: Configuration, *, address: str = "", **more: object) -> Lin
 def open_replay(config: Configuration, *, address: str = "", **more: object) -> LinkDevice:
     """What a recording holds: ``replay:FILE``."""
     return _opened(config, "replay:FILE", address, lambda path, _: ReplayLine(Path(path)), more)
+
+
+def _baud(options: _Options) -> int | None:
+    """The option ``baud``, or None without."""
+    text = options.pop("baud", None)
+    if text is None:
+        return None
+    if not text.isdecimal() or not 300 <= int(text) <= 12_000_000:
+        raise LinkError(f"baud is {text[:20]!r}, but must be between 300 and 12000000.")
+    return int(text)
 
 
 def _opened(

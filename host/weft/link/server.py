@@ -3,6 +3,9 @@
 
 python -m weft.link.server --device reference --preset default --tcp 127.0.0.1:7117
 python -m weft.link.server --device reference --pty
+python -m weft.link.server --device reference --firmware --pty
+
+With ``--firmware`` the board has a CPU, whose firmware runs here as a program of this computer.
 """
 
 import argparse
@@ -11,11 +14,12 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 
 from weft.devices import find_preset, open_device
 from weft.errors import WeftError
-from weft.link.far_end import FarEnd
+from weft.link.far_end import Cpu, FarEnd
 from weft.link.line import Line, LinkError
 from weft.link.tcp_line import TcpLine
 from weft_arch.device import Device, DeviceError
@@ -43,13 +47,16 @@ class TcpServer:
     Args:
         device: what is served; the caller closes it.
         host, port: where; port 0 takes a free one.
+        cpu: the CPU beside the device, if the board has one.
 
     Members:
         port: the port.
         far_end: what answers.
     """
 
-    def __init__(self, device: Device, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, device: Device, host: str = "127.0.0.1", port: int = 0, *, cpu: Cpu | None = None
+    ) -> None:
         try:
             self._socket = socket.create_server((host, port))
         except OSError as error:
@@ -57,7 +64,7 @@ class TcpServer:
         self._socket.settimeout(_IDLE_SECONDS)
         self._host = host
         self.port: int = self._socket.getsockname()[1]
-        self.far_end = FarEnd(device)
+        self.far_end = FarEnd(device, cpu=cpu)
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -112,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="reference")
     parser.add_argument("--preset", default="default")
     parser.add_argument("--memory-mib", type=int, default=32)
+    parser.add_argument("--firmware", action="store_true", help="run the board's firmware, too")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--tcp", metavar="HOST:PORT")
     where.add_argument("--pty", action="store_true")
@@ -119,14 +127,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = find_preset(options.preset)
         with open_device(options.device, config, memory_bytes=options.memory_mib << 20) as device:
+            cpu = _find_cpu(device) if options.firmware else None
             if options.pty:
                 line = PtyLine()
                 sys.stdout.write(f"serial:{line.path}\n")
                 sys.stdout.flush()
-                serve(line, FarEnd(device), threading.Event())
+                serve(line, FarEnd(device, cpu=cpu), threading.Event())
             else:
                 host, _, port = options.tcp.rpartition(":")
-                server = TcpServer(device, host, int(port) if port.isdecimal() else -1)
+                server = TcpServer(device, host, int(port) if port.isdecimal() else -1, cpu=cpu)
                 sys.stdout.write(f"tcp:{host}:{server.port}\n")
                 sys.stdout.flush()
                 server.run()
@@ -136,6 +145,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, OverflowError):
         return 130
     return 0
+
+
+def _find_cpu(device: Device) -> Cpu:
+    """The CPU that runs the firmware on a device, from the entry point ``firmware``."""
+    found = entry_points(group="weft.tools", name="firmware")
+    if not found:
+        raise WeftError("the firmware's simulation is not installed.")
+    make: Callable[[Device], Cpu] = next(iter(found)).load()
+    return make(device)
 
 
 if __name__ == "__main__":

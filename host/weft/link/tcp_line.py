@@ -20,12 +20,20 @@ class TcpLine:
     """A connection to ``host`` and ``port``; a `LinkError` if there is none to be had.
 
     Args:
+        bytes_per_second: how fast the far end is at least; by default, as a serial port.
         connection: a connection that is open already, for the far end's side.
     """
 
-    def __init__(self, host: str, port: int, *, connection: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        bytes_per_second: float | None = None,
+        connection: socket.socket | None = None,
+    ) -> None:
         self.name = f"tcp:{host}:{port}"
-        self.bytes_per_second = _BYTES_PER_SECOND
+        self.bytes_per_second = bytes_per_second or _BYTES_PER_SECOND
         self.latency_seconds = _LATENCY_SECONDS
         self.session = secrets.randbits(32)
         try:

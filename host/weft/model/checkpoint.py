@@ -180,16 +180,23 @@ class Checkpoint:
         return sum(tensor.size for _, tensor in self.named_tensors())
 
 
-def check_finite(name: str, tensor: FloatTensor, *, first_row: int = 0) -> None:
+def check_finite(
+    name: str,
+    tensor: FloatTensor,
+    *,
+    first_row: int = 0,
+    rows: npt.NDArray[np.intp] | None = None,
+) -> None:
     """Raise `ModelError` naming the first element of `tensor` that is NaN or infinite.
 
-    `first_row` is the place of its first row in the tensor that it is a part of.
+    `first_row` is the place of its first row in the tensor that it is a part of, or `rows` are the
+    places of all its rows there.
     """
     finite = np.isfinite(tensor)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        place = [index[0] + first_row, *index[1:]]
-        raise ModelError(f"tensor {name} holds {tensor[index]} at index {place}.")
+        row = index[0] + first_row if rows is None else int(rows[index[0]])
+        raise ModelError(f"tensor {name} holds {tensor[index]} at index {[row, *index[1:]]}.")
 
 
 def _check_tensors(

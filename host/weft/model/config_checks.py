@@ -14,6 +14,7 @@ __all__ = [
     "check_combinations",
     "check_constants",
     "check_rotation",
+    "check_size",
     "check_sizes",
 ]
 
@@ -49,10 +50,15 @@ OPTIONAL = ("query_scale", "attention_softcap", "logit_softcap")
 FLAGS = ("tied_embeddings", "qk_norm", "causal", "embedding_norm")
 
 
+def check_size(name: str, value: object) -> None:
+    """A count is an integer within its bounds; for loaders that use it before there is a config."""
+    _check_integer(name, value, 1, BOUNDS[name])
+
+
 def check_sizes(config: "ModelConfig") -> None:
     """Counts are integers within their bounds, and query heads can share key/value heads."""
-    for name, largest in BOUNDS.items():
-        _check_integer(name, getattr(config, name), 1, largest)
+    for name in BOUNDS:
+        check_size(name, getattr(config, name))
     _check_integer("token_types", config.token_types, 0, MOST_TOKEN_TYPES)
     if config.n_heads % config.n_kv_heads:
         raise ModelError(

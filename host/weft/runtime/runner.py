@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
-from weft.compiler.conventions import Register, batch_scalars, chunk_scalars, even_chunks
+from weft.compiler.conventions import (
+    Register,
+    batch_scalars,
+    chunk_scalars,
+    encoder_scalars,
+    even_chunks,
+)
 from weft.errors import WeftError
 from weft.runtime.program import set_program
 from weft_arch import registers
@@ -107,6 +113,8 @@ class ModelRunner:
         """Append ``token_ids`` at ``position`` of a sequence; with ``head`` compute the logits of
         the last one (or of all, in a scoring program)."""
         rows, memory = len(token_ids), self.compiled.memory
+        if self.compiled.model.head == "none":
+            raise WeftError(f"the {self.compiled.model.architecture} model has no logits.")
         if not 1 <= rows <= self.chunk_rows:
             raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {self.chunk_rows}.")
         self._check_place(sequence, position, rows)
@@ -137,6 +145,31 @@ class ModelRunner:
         positions = np.asarray([row.position for row in rows], "<u4")
         self.device.write_memory(regions["positions"].base, positions.view(np.uint8))
         self._run("batch_program", len(batch.program), batch_scalars(places))
+
+    def encode(
+        self, token_ids: Sequence[int], token_types: Sequence[int] | None = None
+    ) -> NDArray[np.float32]:
+        """Hidden states [n, dim] of a text, of an encoder; types are 0 unless given."""
+        model, regions = self.compiled.model, self.compiled.memory.regions
+        count, most = len(token_ids), self.compiled.max_context
+        if model.head != "none":
+            raise WeftError(f"the {model.architecture} model has no program for hidden states.")
+        if not 1 <= count <= most:
+            raise WeftError(f"the text has {count} tokens; it must have 1 to {most}.")
+        self._write_ids(token_ids)
+        if model.token_types:
+            types = [0] * count if token_types is None else list(token_types)
+            if len(types) != count or not all(0 <= kind < model.token_types for kind in types):
+                raise WeftError(
+                    f"a text of {count} tokens needs {count} token types of 0 to "
+                    f"{model.token_types - 1}."
+                )
+            rows = np.arange(count) + most * np.asarray(types)
+            self.device.write_memory(regions["positions"].base, rows.astype("<u4").view(np.uint8))
+        scalars = encoder_scalars(count, self.chunk_rows)
+        self._run("program", len(self.compiled.program), scalars)
+        raw = self.device.read_memory(regions["hidden_states"].base, 4 * count * model.dim)
+        return raw.view("<f4").reshape(count, model.dim).copy()
 
     def _check_place(self, sequence: int, position: int, rows: int) -> None:
         if position < 0 or position + rows > self.compiled.max_context:
@@ -181,6 +214,10 @@ class ModelRunner:
             with suppress(DeviceError):
                 self.device.reset()
             raise
+
+    def forget(self) -> None:
+        """Take nothing for granted that the device was set to: somebody else has used it."""
+        self._program = ""
 
     def _set(self, register: int, value: int) -> None:
         """Write a scalar register unless it holds the value already."""

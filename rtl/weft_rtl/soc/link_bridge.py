@@ -24,10 +24,10 @@ BUFFER_BYTES = 2048
 """Receive buffer: one block RAM, room for the longest request while the last one is executed."""
 
 
-def _bus_members(config: Configuration) -> dict[str, Any]:
+def _bus_members(config: Configuration, register_address_bits: int) -> dict[str, Any]:
     return {
         "axi": Out(axi4_signature(config)),
-        "bus": In(axi_lite_signature(LITE_ADDRESS_BITS)),
+        "bus": In(axi_lite_signature(register_address_bits)),
         "i_irq": In(1),
         "o_reset": Out(1),
     }
@@ -51,6 +51,8 @@ class LinkBridge(wiring.Component):
         The board's memory, as HELLO tells it; accesses elsewhere are the memory's to refuse.
     clock_hz : int
         The board's clock, by default the configuration's.
+    register_address_bits : int
+        Of ``bus``; by default, those of the accelerator alone.
     """
 
     i: stream.Interface
@@ -67,8 +69,10 @@ class LinkBridge(wiring.Component):
         memory_bytes: int,
         memory_base: int = 0,
         clock_hz: int | None = None,
+        register_address_bits: int = LITE_ADDRESS_BITS,
     ) -> None:
         self._config = config
+        self._address_bits = register_address_bits
         self._identity = Identity(
             fingerprint=config.fingerprint,
             memory_base=memory_base,
@@ -81,14 +85,14 @@ class LinkBridge(wiring.Component):
             {
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
-                **_bus_members(config),
+                **_bus_members(config, register_address_bits),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = LinkMemory(self._config)
-        m.submodules.registers = registers = LinkRegisters(address_width=LITE_ADDRESS_BITS)
+        m.submodules.registers = registers = LinkRegisters(address_width=self._address_bits)
         m.submodules.deframer = deframer = LinkDeframer(buffer_bytes=BUFFER_BYTES)
         m.submodules.framer = framer = LinkFramer()
         m.submodules.dispatcher = dispatcher = LinkDispatcher(
@@ -114,8 +118,10 @@ class LinkUart(wiring.Component):
 
     Parameters
     ----------
-    baud : int
-        Bits per second, at most an eighth of ``clock_hz``; the others as of `LinkBridge`.
+    clock_hz, baud : int
+        The clock, and bits per second, at most an eighth of it.
+    told_clock_hz : int
+        What HELLO tells, by default ``clock_hz``; the others as of `LinkBridge`.
     """
 
     i_line: Signal
@@ -133,14 +139,21 @@ class LinkUart(wiring.Component):
         memory_base: int = 0,
         clock_hz: int,
         baud: int = 3_000_000,
+        told_clock_hz: int | None = None,
+        register_address_bits: int = LITE_ADDRESS_BITS,
     ) -> None:
         self._config = config
         self._bridge = LinkBridge(
-            config, memory_bytes=memory_bytes, memory_base=memory_base, clock_hz=clock_hz
+            config,
+            memory_bytes=memory_bytes,
+            memory_base=memory_base,
+            clock_hz=clock_hz if told_clock_hz is None else told_clock_hz,
+            register_address_bits=register_address_bits,
         )
         self._receiver = UartReceiver(clock_hz=clock_hz, baud=baud)
         self._transmitter = UartTransmitter(clock_hz=clock_hz, baud=baud)
-        super().__init__({"i_line": In(1), "o_line": Out(1), **_bus_members(config)})
+        members = _bus_members(config, register_address_bits)
+        super().__init__({"i_line": In(1), "o_line": Out(1), **members})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

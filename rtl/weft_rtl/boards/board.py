@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frozen object describes a board; `BOARDS` holds those that are built and simulated."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from weft_arch.config import PRESETS, Configuration
+from weft_rtl.soc.sdram_timing import ULX3S, SdramPart, SdramTiming
+from weft_rtl.soc.uart import bit_period
+
+__all__ = ["BOARDS", "Board", "BoardError", "board"]
+
+
+class BoardError(ValueError):
+    """A board that cannot be; the message names the parameter and the bound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """What a board has, and what weft makes of it.
+
+    Members
+    -------
+    name : str
+        As on the command line.
+    title : str
+        For people.
+    preset : str
+        Configuration of the accelerator.
+    oscillator_hz : int
+        The clock on the board.
+    clock_hz : int
+        Of accelerator, CPU and link.
+    sdram : SdramPart
+    sdram_hz : int
+        Of the SDRAM's pins.
+    baud : int
+        Of the serial line to the host.
+    leds, buttons : int
+        At most 8 of each.
+    buttons_low : int
+        Bit n: button n is 0 when it is pressed.
+    """
+
+    name: str
+    title: str
+    preset: str
+    oscillator_hz: int
+    clock_hz: int
+    sdram: SdramPart
+    sdram_hz: int
+    baud: int = 3_000_000
+    leds: int = 8
+    buttons: int = 0
+    buttons_low: int = 0
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise BoardError(
+                f"{self.name}: preset {self.preset!r} is unknown; there are {', '.join(PRESETS)}"
+            )
+        for field in ("leds", "buttons"):
+            count = getattr(self, field)
+            if not 0 <= count <= 8:
+                raise BoardError(f"{self.name}: {field} is {count}; it must be 0 to 8")
+        bit_period(self.clock_hz, self.baud)
+        # Each beat crosses to the accelerator's clock, which takes one per cycle.
+        beats_hz = self.sdram_hz // self.timing.burst_words
+        if self.clock_hz <= beats_hz:
+            raise BoardError(
+                f"{self.name}: clock_hz is {self.clock_hz}; the SDRAM moves {beats_hz} beats per "
+                "second, and it must be more"
+            )
+
+    @property
+    def config(self) -> Configuration:
+        """The accelerator."""
+        return PRESETS[self.preset]
+
+    @cached_property
+    def timing(self) -> SdramTiming:
+        """The SDRAM at its clock."""
+        return SdramTiming(
+            part=self.sdram, clock_hz=self.sdram_hz, beat_bytes=self.config.beat_bytes
+        )
+
+    @property
+    def memory_bytes(self) -> int:
+        """All of the SDRAM."""
+        return self.sdram.size_bytes
+
+
+BOARDS: dict[str, Board] = {
+    b.name: b
+    for b in (
+        Board(
+            name="ulx3s_85f",
+            title="ULX3S with LFE5U-85F",
+            preset="default",
+            oscillator_hz=25_000_000,
+            clock_hz=80_000_000,
+            sdram=ULX3S,
+            sdram_hz=133_333_333,
+            buttons=7,
+            buttons_low=0b1,
+        ),
+    )
+}
+"""The boards by name."""
+
+
+def board(name: str) -> Board:
+    """The board called ``name``; a `BoardError` lists those that there are."""
+    if name not in BOARDS:
+        raise BoardError(f"unknown board {name!r}; there are {', '.join(BOARDS)}")
+    return BOARDS[name]
