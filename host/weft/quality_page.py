@@ -48,6 +48,18 @@ the mean over all positions, and what 99.9 % of them do not exceed |
 says how to do less) and writes this page.
 """
 
+_GAINS = """\
+## Four bits
+
+Mean KL of the formats whose scales are searched, of that of `w4`, which rounds to nearest
+([models](models.md), [decision 15](decisions/0015-scales-are-searched-codebooks-are-known.md)).
+`w4s` takes the one that loses least of a model's weights.
+
+| model | weights | in float arithmetic | on the device |
+|---|---|---:|---:|
+{rows}
+"""
+
 _NOTES = {
     "stories260K": """\
 The heads of stories260K have 8 channels, which four to a block of 32 share a scale: its int8 keys
@@ -61,7 +73,7 @@ for keys is not there yet.
 def render(reports: Iterable[QualityReport]) -> str:
     """The page, of all records in the order given."""
     reports = list(reports)
-    parts = [_HEAD, _bars(reports)]
+    parts = [_HEAD, _bars(reports), *_gains(reports)]
     parts += [_section(report) for report in reports]
     return "\n".join(parts)
 
@@ -125,6 +137,24 @@ def _bars(reports: Sequence[QualityReport]) -> str:
             lines.append(_bar(report, name, most, f"{ratio:.3f}", ratio <= W4_BAR))
     notes = [_NOTES[r.model] for r in reports if r.model in _NOTES and _missed(r)]
     return "\n".join([*lines, "", *notes])
+
+
+def _gains(reports: Sequence[QualityReport]) -> list[str]:
+    """What formats of four bits lose of what `w4` loses; nothing where there is no other."""
+    lines: list[str] = []
+    for report in reports:
+        w4 = [report.find("w4", on_device=on) for on in (False, True)]
+        for name in report.formats:
+            rows = [report.find(name, on_device=on) for on in (False, True)]
+            if name in ("w8", "w4") or None in rows or None in w4:
+                continue
+            lost = [
+                f"{100 * row.comparison.mean_kl / base.comparison.mean_kl:.0f} %"
+                for row, base in zip(rows, w4, strict=True)
+                if row is not None and base is not None
+            ]
+            lines.append(_line([report.model, f"`{name}`", *lost]))
+    return [_GAINS.format(rows="\n".join(lines))] if lines else []
 
 
 def _missed(report: QualityReport) -> bool:

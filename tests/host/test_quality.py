@@ -137,6 +137,13 @@ def test_the_page_has_every_row():
     assert "| reference, tiny | `w8` | 0.00300 | 0.0300 |  | 98.76 % | 2.5000 | 95.0 % |" in lines
 
 
+def test_the_page_tells_what_a_search_gains():
+    four = (judged("float", "nf4", 0.0617), judged("reference, tiny", "nf4", 0.09))
+    lines = quality_page.render([replace(REPORT, rows=(*REPORT.rows, *four)), ASKED]).splitlines()
+    assert "| tom | `nf4` | 50 % | 69 % |" in lines
+    assert "## Four bits" not in quality_page.render([REPORT, ASKED])
+
+
 def test_the_page_in_docs_is_that_of_the_records():
     records = quality_page.read_records(ROOT)
     assert [record.model for record in records] == ["stories260K", "weft-stories"]

@@ -14,7 +14,7 @@ from weft.compiler import compile_model
 from weft.devices import find_preset
 from weft.errors import WeftError, shown
 from weft.model import load_model
-from weft.weight_choice import choose_format
+from weft.weight_choice import check_name, choose_format
 
 __all__ = ["sim"]
 
@@ -60,6 +60,7 @@ def sim(
     config = find_preset(chosen)
     contents: list[tuple[int, bytes]] = []
     if model is not None:
+        check_name(weights)
         loaded = load_model(model)
         form = choose_format(weights, loaded.checkpoint)
         compiled = compile_model(
