@@ -45,6 +45,7 @@ bench: $(STAMPS)/test
 
 docs: $(STAMPS)/run
 	$(BIN)/python -m weft_arch.generate
+	$(BIN)/python -m weft_rtl.boards.report_page
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache
