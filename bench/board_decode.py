@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How busy the SDRAM's pins are while a whole simulated board decodes.
 
-    python bench/board_decode.py [--board ulx3s_85f] [--case shipped|stories15m] [--json FILE]
+    python bench/board_decode.py [--board ulx3s_85f] [--preset P] [--case shipped] [--json FILE]
 
 The complete board is simulated: accelerator, arbiter, SDRAM controller at its own clock, and an
 SDRAM that checks every rule, refreshes included. The host drives it over the serial line; weights
@@ -86,9 +86,9 @@ CASES: dict[str, Callable[[BoardSimulation], dict[str, int]]] = {
 }
 
 
-def run(board_name: str, case: str) -> dict[str, Any]:
+def run(board_name: str, preset: str | None, case: str) -> dict[str, Any]:
     """The figures of one case."""
-    board = simulated(board_name, cycles_per_bit=8)
+    board = simulated(board_name, preset=preset, cycles_per_bit=8)
     with BoardSimulation(board, progress=lambda stage, part: None) as simulation:
         counters = CASES[case](simulation)
         figures = simulation.figures
@@ -112,15 +112,17 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description="Decode bandwidth of a simulated board.")
     parser.add_argument("--board", default="ulx3s_85f")
+    parser.add_argument("--preset", help="another accelerator than the board's")
     parser.add_argument("--case", choices=tuple(CASES), action="append")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = []
     for case in options.case or CASES:
-        result = run(options.board, case)
+        result = run(options.board, options.preset, case)
         print(
-            f"{result['case']}: {result['fraction_of_pin_bandwidth']:.2%} of the pins' bandwidth "
-            f"(target {result['target']:.0%}), {result['counters']['cycles']:,} cycles at "
+            f"{case}, preset {result['preset']}: {result['fraction_of_pin_bandwidth']:.2%} of the "
+            f"pins' bandwidth (target {result['target']:.0%}), "
+            f"{result['counters']['cycles']:,} cycles at "
             f"{result['clock_hz'] / 1e6:.0f} MHz, SDRAM at {result['sdram_hz'] / 1e6:.1f} MHz"
         )
         results.append(result)

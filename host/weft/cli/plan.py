@@ -22,6 +22,7 @@ from weft.model.huggingface import read_config
 from weft.model.load import DEFAULT_MODEL, shipped_models
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
+from weft.weight_choice import shape_format
 from weft_arch.config import Configuration, ConfigurationError
 
 __all__ = ["plan"]
@@ -50,7 +51,7 @@ def plan(
     """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
     well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json."""
     config = _changed(find_preset(preset), changes or [])
-    form = WeightFormat.named(weights)
+    form = shape_format(weights)
     if fits:
         output.print(_fits(config, form))
         return
@@ -166,17 +167,20 @@ def _places(found: ModelForecast) -> Table:
         table.add_column(column, justify="right" if column == "bytes" else "left", no_wrap=True)
 
     def bound(rows: int) -> str:
-        stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
         array = tile_cycles(config, rows)
+        if layout.memory.resident:
+            return f"{array} array"
+        stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
         return f"{max(stream, array):.0f} {'memory' if stream > array else 'array'}"
 
+    place = "resident memory" if layout.memory.resident else "memory (stream)"
     for name, tiles in found.weight_tiles():
         size = tiles * config.tile_bytes(bits)
         rows = 1 if name == "lm_head" else _rows(found)
-        table.add_row(name, "memory (stream)", f"{size:,}", bound(1), bound(rows))
+        table.add_row(name, place, f"{size:,}", bound(1), bound(rows))
     regions = layout.memory.regions
     table.add_row("keys and values", "memory (stream)", f"{regions['kv'].size:,}", "", "")
-    for name in ("embedding", "rope", "gains"):
+    for name in ("embedding", "rope", "position_embedding", "parameters"):
         table.add_row(name, "memory (loads)", f"{regions[name].size:,}", "", "")
     word_bytes = 3 * config.lanes
     for name, region in layout.chip.vector.items():

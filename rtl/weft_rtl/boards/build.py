@@ -16,8 +16,10 @@ from weft_rtl.top import ECP5_HARD_MULTIPLIERS
 
 __all__ = ["LOADERS", "board_design", "build_board", "constraints_folder"]
 
-_PARTS = {"ulx3s_85f": "LFE5U-85F"}
-LOADERS = {"ulx3s_85f": "ulx3s"}
+_PARTS = {"ulx3s_85f": "LFE5U-85F", "colorlight_i9": "LFE5U-45F"}
+_FLOAT_MULTIPLIERS = {"ulx3s_85f": 24, "colorlight_i9": 16}
+"""Multipliers that the array must leave to the float units."""
+LOADERS = {"ulx3s_85f": "ulx3s", "colorlight_i9": "colorlight-i9"}
 """What openFPGALoader calls the boards."""
 
 
@@ -42,12 +44,14 @@ def board_design(name: str) -> Design:
         raise BuildError(str(error)) from None
     if name not in _PARTS:
         raise BuildError(f"No bitstream is made for {name}; there are {', '.join(_PARTS)}.")
+    part = PARTS[_PARTS[name]]
+    free = part.multipliers - _FLOAT_MULTIPLIERS[name]
     return Design(
         name=name,
-        part=PARTS[_PARTS[name]],
+        part=part,
         component=Ecp5Board(found, firmware),
         constraints=(constraints_folder() / f"{name}.lpf").read_text(),
-        hard_multipliers=min(ECP5_HARD_MULTIPLIERS, found.config.cells),
+        hard_multipliers=min(ECP5_HARD_MULTIPLIERS, free, found.config.cells),
         activation_bits=found.config.activation_bits,
         sources=sources,
     )
