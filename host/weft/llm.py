@@ -59,6 +59,11 @@ class LLM:
         check_name(weights)
         self.config = find_preset(preset)
         self.loaded = load_model(model, tokenizer=tokenizer)
+        if self.loaded.checkpoint.config.head == "none":
+            raise ModelError(
+                f"{self.loaded.name} is an encoder, which continues no text; embeddings come from "
+                "weft embed."
+            )
         self.tokenizer = self.loaded.tokenizer
         context = self.loaded.checkpoint.config.max_context
         if max_model_len is not None and not 1 <= max_model_len <= context:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.compiler.models import BERT, compiled, model_config, random_model, tokens
 from weft.benchmarks.attention import HEAD_DIM, AttentionPlan, attention_program, run_attention
 from weft.benchmarks.gemm import gemm_program, product_counters
 from weft.benchmarks.gemm_plan import GemmPlan
@@ -14,11 +15,12 @@ from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import measure
 from weft.cli.app import app
 from weft.compiler import compile_model
+from weft.compiler.conventions import encoder_scalars
 from weft.devices import open_device
 from weft.errors import CompileError, WeftError
 from weft.forecast import forecast, forecast_model
 from weft.model import ModelConfig, load_model
-from weft.model.shapes import KNOWN_SHAPES
+from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft_arch.config import preset
@@ -157,3 +159,24 @@ def test_command_line() -> None:
     fits = run("--fits")
     assert "does not fit" in fits
     assert all(name in fits for name in KNOWN_SHAPES)
+
+
+def test_a_text_through_an_encoder() -> None:
+    """Fences and chunks: small work, of which the starts are a part."""
+    model = random_model(model_config(**BERT))
+    made = compiled(model, config="tiny", chunk_rows=8, max_context=30)
+    with open_device("rtl", made.config, memory_bytes=made.memory.size) as device:
+        runner = ModelRunner(made, device)
+        before = runner.counters()
+        runner.encode(tokens(30))
+        cycles = (runner.counters() - before).cycles
+    predicted = forecast(made.program, made.config, encoder_scalars(30, 8)).cycles
+    within(0.03, predicted, cycles)
+
+
+def test_a_plan_of_an_encoder() -> None:
+    found = forecast_model(ENCODER_SHAPES["minilm-l6"], DEFAULT, WeightFormat.W8, prompt=128)
+    assert found.is_encoder
+    assert found.prefill.mac_cycles > 0.7 * found.prefill.cycles
+    with pytest.raises(WeftError, match=r"^the text has 513 tokens; this model takes 1 to 512\.$"):
+        forecast_model(ENCODER_SHAPES["minilm-l6"], DEFAULT, WeightFormat.W8, prompt=513)
