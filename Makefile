@@ -5,6 +5,7 @@
 #   make verify   the whole matrix: RTL against the reference, all presets and weights (long)
 #   make lint     ruff and pyright alone
 #   make bench    the benchmarks, as a table, as build/bench/bench.json and as pictures
+#   make quality  docs/quality.md, measured again (hours)
 #   make docs     the generated pages and the firmware's header
 #   make clean    remove what the targets built (the cache of compiled models stays)
 
@@ -20,7 +21,7 @@ STAMPS := $(VENV)/stamps
 INSTALL_INPUTS := pyproject.toml hatch_build.py
 
 .DEFAULT_GOAL := run
-.PHONY: run test verify lint bench docs clean
+.PHONY: run test verify lint bench quality docs clean
 
 run: $(STAMPS)/run
 	@$(BIN)/weft generate "$(PROMPT)" -d rtl $(SAMPLING)
@@ -43,8 +44,13 @@ bench: $(STAMPS)/test
 	@mkdir -p build/bench
 	$(BIN)/weft bench --json build/bench/bench.json --plots build/bench
 
+quality: $(STAMPS)/run
+	$(BIN)/python bench/quality.py
+
 docs: $(STAMPS)/run
 	$(BIN)/python -m weft_arch.generate
+	$(BIN)/python -m weft.quality_page
+	$(BIN)/python -m weft_rtl.boards.report_page
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache

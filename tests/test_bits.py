@@ -53,8 +53,17 @@ def compare(
         ("tiny", "w4", SAMPLED, 0.25),
         ("default", "w8", SAMPLED, 0.25),
         ("default", "w4", GREEDY, 0.0),
+        ("tiny", "iq4_nl", GREEDY, 0.0),
+        ("tiny", "fp4", SAMPLED, 0.25),
     ],
-    ids=["tiny-w8", "tiny-w4-stalls", "default-w8-stalls", "default-w4"],
+    ids=[
+        "tiny-w8",
+        "tiny-w4-stalls",
+        "default-w8-stalls",
+        "default-w4",
+        "tiny-iq4_nl",
+        "tiny-fp4-stalls",
+    ],
 )
 def test_shipped_model(preset: str, weights: str, params: SamplingParams, stall: float) -> None:
     report = compare(

@@ -6,6 +6,7 @@
 >>> print(llm.generate("Once upon a time", SamplingParams(temperature=0, max_tokens=64))[0].text)
 """
 
+from weft.embedder import Embedder
 from weft.errors import WeftError
 from weft.llm import LLM
 from weft.outputs import CompletionOutput, Metrics, RequestOutput, StreamedToken
@@ -14,6 +15,7 @@ from weft.sampling_params import SamplingParams
 __all__ = [
     "LLM",
     "CompletionOutput",
+    "Embedder",
     "Metrics",
     "RequestOutput",
     "SamplingParams",

@@ -37,11 +37,13 @@ LogitsOf = Callable[[Sequence[int]], Logits]
 class Comparison:
     """A device's logits beside a judge's, over all positions of some texts.
 
-    Perplexities are per predicted token of the texts themselves.
+    Divergences are in nats; `p999_kl` is what 99.9 % of the positions do not exceed (interpolated
+    linearly). Perplexities are per predicted token of the texts themselves.
     """
 
     positions: int
     mean_kl: float
+    p999_kl: float
     max_kl: float
     top1_agreement: float
     judge_perplexity: float
@@ -109,6 +111,7 @@ def compare(pairs: Iterable[tuple[Sequence[int], Logits, Logits]]) -> Comparison
     return Comparison(
         positions=kl.size,
         mean_kl=float(kl.mean()),
+        p999_kl=float(np.quantile(kl, 0.999)),
         max_kl=float(kl.max()),
         top1_agreement=float(np.concatenate(agreements).mean()),
         judge_perplexity=perplexity(np.concatenate(judge_losses)),

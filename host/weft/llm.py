@@ -15,10 +15,10 @@ from weft.link import LinkDevice
 from weft.model import load_model
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, RequestOutput, StreamedToken
-from weft.quantize import WeightFormat
 from weft.request import Request
 from weft.runtime import ModelRunner
 from weft.sampling import SamplingParams
+from weft.weight_choice import check_name, choose_format
 
 __all__ = ["LLM"]
 
@@ -34,7 +34,8 @@ class LLM:
     - `device`: "rtl" (cycle accurate), "reference" (NumPy, the same bits) or another that is
       installed.
     - `preset`: an accelerator configuration of `weft info`.
-    - `weights`: "w8" or "w4".
+    - `weights`: "w8" or "w4", the formats of GGUF's Q8_0 and Q4_0; or for a model in floats four
+      bits with searched scales, "w4s", or one of its codebooks, "int4", "fp4", "nf4", "iq4_nl".
     - `max_model_len`: positions of context; the model's own by default.
     - `max_num_seqs`: prompts that are completed at once; each has its own keys and values in
       memory.
@@ -55,9 +56,14 @@ class LLM:
         max_num_seqs: int = 8,
         device_options: dict[str, Any] | None = None,
     ) -> None:
-        form = WeightFormat.named(weights)
+        check_name(weights)
         self.config = find_preset(preset)
         self.loaded = load_model(model, tokenizer=tokenizer)
+        if self.loaded.checkpoint.config.head == "none":
+            raise ModelError(
+                f"{self.loaded.name} is an encoder, which continues no text; embeddings come from "
+                "weft embed."
+            )
         self.tokenizer = self.loaded.tokenizer
         context = self.loaded.checkpoint.config.max_context
         if max_model_len is not None and not 1 <= max_model_len <= context:
@@ -72,7 +78,7 @@ class LLM:
         self.compiled = compile_model(
             self.loaded.checkpoint,
             self.config,
-            form,
+            choose_format(weights, self.loaded.checkpoint),
             max_context=max_model_len,
             max_sequences=max_num_seqs,
         )

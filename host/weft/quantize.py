@@ -2,7 +2,7 @@
 """Weights as blocks of 32 small integers with one scale.
 
 Blocks lie along the last axis of a matrix, which is the reduction axis; a row is one output
-channel. Both formats are those of GGUF, bit for bit, so a GGUF file's tensors can be taken as
+channel. `w8` and `w4` are those of GGUF, bit for bit, so a GGUF file's tensors can be taken as
 they are:
 
 | format | GGUF | scale d | code | value |
@@ -14,27 +14,31 @@ Codes are computed with the float32 scale; what is stored, and what values are c
 that scale rounded to float16. The arithmetic is float32, except that Q4_0 multiplies and adds in
 float64 and rounds the sum to float32 before it truncates.
 
+`int4`, `fp4`, `nf4` and `iq4_nl` are 4-bit codes into a table of `weft.codebooks`, with the scale
+of each block that `weft.scale_search` finds; they are for models that come in floats.
+
 Source: classes `Q8_0` and `Q4_0` of gguf-py/gguf/quants.py in
 https://github.com/ggml-org/llama.cpp; a test compares with the `gguf` package.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from weft import codebooks
 from weft.errors import ModelError, shown
+from weft.scale_search import nearest_codes, search_blocks
 
 __all__ = ["BLOCK", "Q4_0_CODEBOOK", "QuantizedMatrix", "WeightFormat", "quantize"]
 
 BLOCK = 32
 """Values that share one scale."""
 
-Q4_0_CODEBOOK: npt.NDArray[np.int8] = np.arange(-8, 8, dtype=np.int8)
+Q4_0_CODEBOOK = codebooks.INT4
 """The int8 value of each 4-bit code of Q4_0."""
-Q4_0_CODEBOOK.setflags(write=False)
 
 
 class WeightFormat(StrEnum):
@@ -42,24 +46,49 @@ class WeightFormat(StrEnum):
 
     W8 = "w8"
     W4 = "w4"
+    INT4 = "int4"
+    FP4 = "fp4"
+    NF4 = "nf4"
+    IQ4_NL = "iq4_nl"
 
     @classmethod
     def named(cls, name: str) -> "WeightFormat":
         """The format that a user names; a `ModelError` says which there are."""
         if name not in list(cls):
-            raise ModelError(f"weights are {shown(name)}, but must be w8 or w4.")
+            raise ModelError(f"weights are {shown(name)}, but must be one of {', '.join(cls)}.")
         return cls(name)
 
+    @property
+    def bits(self) -> int:
+        """Bits of a code: 8 or 4."""
+        return 8 if self is WeightFormat.W8 else 4
 
-LARGEST_WEIGHT = {WeightFormat.W8: 127 * 65504, WeightFormat.W4: 8 * 65504}
-"""The largest magnitude whose block's scale is a float16; 65504 is the largest of those."""
+    @property
+    def codebook(self) -> codebooks.Codebook | None:
+        """The int8 value of each 4-bit code; None for `w8`."""
+        return _CODEBOOKS.get(self)
+
+    @property
+    def largest_weight(self) -> int:
+        """The largest magnitude whose block's scale is a float16; 65504 is the largest of those."""
+        largest = 127 if self.codebook is None else int(np.abs(self.codebook.astype(int)).max())
+        return largest * 65504
+
+
+_CODEBOOKS = {
+    WeightFormat.W4: codebooks.INT4,
+    WeightFormat.INT4: codebooks.INT4,
+    WeightFormat.FP4: codebooks.FP4,
+    WeightFormat.NF4: codebooks.NF4,
+    WeightFormat.IQ4_NL: codebooks.IQ4_NL,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizedMatrix:
     """A matrix in 32-blocks, independent of how it will be laid out in memory.
 
-    `codes` is [rows, blocks, 32]: int8 values for `w8`, uint8 codes 0 to 15 for `w4`.
+    `codes` is [rows, blocks, 32]: int8 values for `w8`, uint8 codes 0 to 15 for all others.
     `scales` is float16 [rows, blocks]. `columns` is the length of a row before it was padded with
     zeros to whole blocks. `codebook` gives the int8 value of each 4-bit code, and is None for `w8`.
     """
@@ -95,26 +124,50 @@ class QuantizedMatrix:
 def quantize(matrix: npt.NDArray[np.float32], weight_format: WeightFormat) -> QuantizedMatrix:
     """Quantise a matrix [rows, columns], whose rows are padded with zeros to whole blocks.
 
-    Raises `ModelError` when a value is not finite or beyond `LARGEST_WEIGHT`.
+    Raises `ModelError` when a value is not finite or beyond the format's `largest_weight`.
     """
     rows, columns = matrix.shape
     worst = float(np.abs(matrix).max(initial=0.0))
-    if not worst <= LARGEST_WEIGHT[weight_format]:  # also where a value is NaN
+    if not worst <= weight_format.largest_weight:  # also where a value is NaN
         raise ModelError(
             f"a weight of magnitude {worst:g} cannot be quantised to {weight_format}, because the "
-            f"float16 scale of its block allows at most {LARGEST_WEIGHT[weight_format]}."
+            f"float16 scale of its block allows at most {weight_format.largest_weight}."
         )
     padding = -columns % BLOCK
     padded = np.pad(matrix.astype(np.float32, copy=False), ((0, 0), (0, padding)))
     blocks = padded.reshape(rows, (columns + padding) // BLOCK, BLOCK)
-    codes, scales = _QUANTIZERS[weight_format](blocks)
+    codes, scales = _blocks_to_codes(blocks, columns, weight_format)
     return QuantizedMatrix(
         format=weight_format,
         columns=columns,
         codes=codes,
         scales=scales.astype(np.float16),
-        codebook=Q4_0_CODEBOOK if weight_format is WeightFormat.W4 else None,
+        codebook=weight_format.codebook,
     )
+
+
+def _blocks_to_codes(
+    blocks: npt.NDArray[np.float32], columns: int, weight_format: WeightFormat
+) -> tuple[npt.NDArray[np.int8] | npt.NDArray[np.uint8], npt.NDArray[np.floating[Any]]]:
+    """Codes and scales of `blocks` [rows, blocks, 32], of which `columns` are not padding."""
+    codebook = weight_format.codebook
+    if codebook is None:
+        return _quantize_q8_0(blocks)
+    if weight_format is WeightFormat.W4:
+        return _quantize_q4_0(blocks)
+    rows, count, _ = blocks.shape
+    whole = columns // BLOCK
+    codes = np.full(blocks.shape, nearest_codes(np.zeros(1, np.float32), codebook), np.uint8)
+    scales = np.zeros((rows, count), np.float16)
+    found, scale = search_blocks(blocks[:, :whole].reshape(-1, BLOCK), codebook)
+    codes[:, :whole] = found.reshape(rows, whole, BLOCK)
+    scales[:, :whole] = scale.reshape(rows, whole)
+    if whole < count:  # the padding has no say in the last block's scale
+        width = columns % BLOCK
+        codes[:, whole, :width], scales[:, whole] = search_blocks(
+            blocks[:, whole, :width], codebook
+        )
+    return codes, scales
 
 
 def _quantize_q8_0(
@@ -149,13 +202,3 @@ def _reciprocal(scales: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _finite(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """`values` with 0 in place of what is not finite."""
     return np.where(np.isfinite(values), values, np.float32(0))
-
-
-_Quantizer = Callable[
-    [npt.NDArray[np.float32]],
-    tuple[npt.NDArray[np.int8] | npt.NDArray[np.uint8], npt.NDArray[np.float32]],
-]
-_QUANTIZERS: dict[WeightFormat, _Quantizer] = {
-    WeightFormat.W8: _quantize_q8_0,
-    WeightFormat.W4: _quantize_q4_0,
-}

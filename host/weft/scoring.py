@@ -3,40 +3,34 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from weft.compiler import compile_model
 from weft.devices import find_preset, open_device
-from weft.errors import FileError
-from weft.evaluate import Comparison, Logits, compare
+from weft.errors import EvaluationError, FileError
+from weft.evaluate import LogitsOf, compare
 from weft.float_model import FloatModel
-from weft.held_out import AnswerScore, HeldOutStory, read_held_out, score_answers, story_tokens
+from weft.held_out import HeldOutStory, read_held_out, score_answers, story_tokens
 from weft.model import LoadedModel
+from weft.prefix_scoring import device_scorer, float_scorer
+from weft.quality import FLOAT, Judged
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft.weight_plan import WeightPlan, dequantized
 
-__all__ = ["Evaluation", "Judged", "read_texts"]
+__all__ = ["Evaluation", "read_texts"]
 
 _SLACK = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """One row of the table: a way to run the model, against the float model."""
-
-    name: str
-    weights: str
-    comparison: Comparison
-    answers: AnswerScore | None
-
-
-def read_texts(path: Path) -> list[HeldOutStory]:
-    """Texts to judge on: a held-out `.jsonl` with questions, or a JSON list of strings."""
+def read_texts(path: Path, limit: int | None = None) -> list[HeldOutStory]:
+    """Texts to judge on: a held-out `.jsonl` with questions, or a JSON list of strings; the first
+    `limit` of them."""
+    if limit is not None and limit < 1:
+        raise EvaluationError(f"limit is {limit}, but must be at least 1.")
     if path.suffix == ".jsonl":
-        return read_held_out(path)
+        return read_held_out(path)[:limit]
     try:
         texts: object = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -45,7 +39,7 @@ def read_texts(path: Path) -> list[HeldOutStory]:
     stories = [HeldOutStory(text=text, questions=()) for text in found if isinstance(text, str)]
     if not isinstance(texts, list) or len(stories) < len(found):
         raise FileError(f"{path} must be a JSON list of texts, or a .jsonl of stories.")
-    return stories
+    return stories[:limit]
 
 
 class Evaluation:
@@ -54,19 +48,21 @@ class Evaluation:
     def __init__(self, loaded: LoadedModel, stories: Sequence[HeldOutStory]) -> None:
         self.loaded = loaded
         self.stories = list(stories)
-        self._float = FloatModel(loaded.checkpoint)
+        self._float = float_scorer(FloatModel(loaded.checkpoint))
         context = loaded.checkpoint.config.max_context
         self._ids = [story_tokens(s, loaded.tokenizer)[:context] for s in self.stories]
-        self._judge = [self._float.logits(ids) for ids in self._ids]
+        self._judge = [self._float(ids) for ids in self._ids]
 
     def of_float(self, weights: WeightFormat | None = None, *, answers: bool = True) -> Judged:
-        """The float model itself, or with the weights as quantised but arithmetic in float."""
-        model = self._float
-        if weights is not None:
-            plan = WeightPlan.named(weights)
-            model = FloatModel(dequantized(self.loaded.checkpoint, plan))
-        name = "float" if weights is None else "float arithmetic"
-        return self._judged(name, weights or "float", model.logits, answers)
+        """The float model itself, or with the weights as quantised but arithmetic in float.
+
+        Token embeddings stay float, as they do on the device but for their rounding to float16.
+        """
+        if weights is None:
+            return self._judged(FLOAT, FLOAT, self._float, answers)
+        plan = WeightPlan(layers=weights, lm_head=weights, token_embedding=None)
+        model = FloatModel(dequantized(self.loaded.checkpoint, plan))
+        return self._judged(FLOAT, weights, float_scorer(model), answers)
 
     def of_device(
         self,
@@ -83,20 +79,19 @@ class Evaluation:
         with open_device(
             device, config, memory_bytes=compiled.memory.size + _SLACK, **(device_options or {})
         ) as opened:
-            runner = ModelRunner(compiled, opened)
-            return self._judged(f"{device}, {preset}", weights, runner.score, answers)
+            scorer = device_scorer(ModelRunner(compiled, opened))
+            return self._judged(f"{device}, {preset}", weights, scorer, answers)
 
-    def _judged(self, name: str, weights: str, logits_of: Any, answers: bool) -> Judged:
-        def pairs() -> Any:
-            for ids, judge in zip(self._ids, self._judge, strict=True):
-                logits: Logits = logits_of(ids)
-                yield ids, judge, logits
-
+    def _judged(self, arithmetic: str, weights: str, logits_of: LogitsOf, answers: bool) -> Judged:
+        comparison = compare(
+            (ids, judge, judge if logits_of is self._float else logits_of(ids))
+            for ids, judge in zip(self._ids, self._judge, strict=True)
+        )
         asked = answers and any(story.questions for story in self.stories)
         return Judged(
-            name=name,
+            arithmetic=arithmetic,
             weights=weights,
-            comparison=compare(pairs()),
+            comparison=comparison,
             answers=score_answers(logits_of, self.loaded.tokenizer, self.stories)
             if asked
             else None,

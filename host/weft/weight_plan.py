@@ -10,7 +10,7 @@ from weft.quantize import WeightFormat
 __all__ = ["LAYER_MATRICES", "WeightPlan", "dequantized"]
 
 LAYER_MATRICES = ("wq", "wk", "wv", "wo", "w_gate", "w_up", "w_down")
-"""The matrices of a layer, in the order in which a layer uses them."""
+"""The matrices of a layer, in the order in which a layer uses them; a plain one has no w_gate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +51,15 @@ def dequantized(checkpoint: Checkpoint, plan: WeightPlan) -> Checkpoint:
         return matrix if weight_format is None else as_quantized(matrix, weight_format).dequantize()
 
     def rounded_layer(layer: LayerWeights) -> LayerWeights:
-        changes = {name: rounded(getattr(layer, name), plan.layers) for name in LAYER_MATRICES}
+        names = checkpoint.config.matrices
+        changes = {name: rounded(layer.matrix(name), plan.layers) for name in names}
         return replace(layer, **changes)
 
-    return Checkpoint(
+    head = checkpoint.lm_head
+    return replace(
+        checkpoint,
         config=replace(checkpoint.config, tied_embeddings=False),
         layers=tuple(rounded_layer(layer) for layer in checkpoint.layers),
         token_embedding=rounded(checkpoint.token_embedding, plan.token_embedding),
-        final_norm=checkpoint.final_norm,
-        lm_head=rounded(checkpoint.lm_head, plan.lm_head),
+        lm_head=None if head is None else rounded(head, plan.lm_head),
     )

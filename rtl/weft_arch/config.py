@@ -46,6 +46,9 @@ class Configuration:
         Depth of the activation buffer, in blocks of 32 codes. Power of two.
     weight_buffer_bytes : int
         Prefetch buffer for weight codes, in bytes. Power of two, at least four 8-bit tiles.
+    resident_bytes : int
+        Memory for codes of weights that stay on the chip, in bytes (their scales' comes on top). 0:
+        none; else whole 8-bit tiles, at least four.
     accumulator_words : int
         Depth of the accumulator memory of each column, in floats. Power of two.
     max_rows : int
@@ -72,6 +75,7 @@ class Configuration:
     weight_buffer_bytes: int
     accumulator_words: int
     max_rows: int
+    resident_bytes: int = 0
     instruction_words: int = 512
     top_k_entries: int = 8
     max_burst_beats: int = 32
@@ -105,6 +109,12 @@ class Configuration:
                 _is_power_of_two(value) and low <= value <= high,
                 f"{field} is {value}; it must be a power of two from {low} to {high}",
             )
+        resident, tile = self.resident_bytes, cols * BLOCK
+        _check(
+            resident == 0 or (resident % tile == 0 and 4 * tile <= resident <= 1 << 24),
+            f"resident_bytes is {resident}; it must be 0 or a multiple of {tile} from {4 * tile} "
+            f"to {1 << 24}",
+        )
         _check(
             1 <= self.top_k_entries <= 64,
             f"top_k_entries is {self.top_k_entries}; it must be 1 to 64",
@@ -145,9 +155,25 @@ class Configuration:
         return 2 * self.array_cols + BLOCK * self.array_cols * weight_bits // 8
 
     @property
+    def resident_place_bytes(self) -> int:
+        """Bytes of codes that a place of the resident memory holds: those of a 4-bit tile."""
+        return self.array_cols * BLOCK // 2
+
+    @property
+    def resident_places(self) -> int:
+        """Places of the resident memory."""
+        return self.resident_bytes // self.resident_place_bytes
+
+    def resident_tile_places(self, weight_bits: int) -> int:
+        """Adjacent places that a tile takes."""
+        return weight_bits // 4
+
+    @property
     def fingerprint(self) -> int:
         """64-bit digest of what a program or memory image depends on."""
         skip = {"name", "memory_latency_cycles", "memory_bytes_per_cycle", "clock_hz"}
+        if not self.resident_bytes:
+            skip.add("resident_bytes")  # programs are what they were before there was any
         text = ",".join(
             f"{f.name}={getattr(self, f.name)}"
             for f in dataclasses.fields(self)
@@ -187,6 +213,19 @@ PRESETS: dict[str, Configuration] = {
             vector_memory_words=4096,
             activation_blocks=2048,
             weight_buffer_bytes=16384,
+            accumulator_words=1024,
+            max_rows=64,
+            memory_latency_cycles=20,
+            memory_bytes_per_cycle=16,
+        ),
+        Configuration(
+            name="resident",
+            array_cols=8,
+            beat_bytes=16,
+            vector_memory_words=4096,
+            activation_blocks=2048,
+            weight_buffer_bytes=16384,
+            resident_bytes=327680,
             accumulator_words=1024,
             max_rows=64,
             memory_latency_cycles=20,

@@ -52,6 +52,7 @@ __all__ = [
     "Reduce",
     "ReduceOp",
     "ReducePost",
+    "Resident",
     "Scalar",
     "ScalarOp",
     "Store",
@@ -123,6 +124,17 @@ class WeightFormat(IntEnum):
     """int8"""
     W4 = 1
     """4-bit codes through the codebook; byte j of a block holds code j (low) and j + 16 (high)"""
+
+
+class Resident(IntEnum):
+    """What STREAM_WEIGHTS does with the resident memory."""
+
+    NONE = 0
+    """nothing: from memory to the weight buffer"""
+    KEEP = 1
+    """from memory to the resident memory"""
+    REPLAY = 2
+    """from the resident memory to the weight buffer"""
 
 
 class InitMode(IntEnum):
@@ -325,10 +337,19 @@ class StreamWeights(Instruction):
 
     A tile is ``array_cols`` float16 scales, then ``array_cols`` blocks of 32 codes (32 bytes for
     W8, 16 for W4). Tiles are consumed by MATMUL in the same order. Done when the last beat is in
-    the buffer."""
+    the buffer.
+
+    With ``resident`` = KEEP the tiles go to the resident memory, to places from aux_a on, and no
+    MATMUL gets them; with REPLAY nothing is read from memory: ``address`` is a place, and the
+    ``count`` tiles that are kept from there on go to the weight buffer. A place holds one 4-bit
+    tile; an 8-bit tile takes two, its scales in the first. The last of them is below
+    resident_bytes / (16 * array_cols). What places hold after a reset is not defined. A
+    configuration without resident memory has no such field: KEEP and REPLAY are illegal
+    instructions there."""
 
     opcode = Opcode.STREAM_WEIGHTS
     format: WeightFormat = _bits(2, "code format", WeightFormat)
+    resident: Resident = _bits(2, "from or to the resident memory", Resident)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -178,6 +178,8 @@ class Machine(wiring.Component):
             stream.i_code_word_freed.eq(weights.o_code_word_freed),
             stream.i_scale_tile_freed.eq(weights.o_scale_tile_freed),
         ]
+        if config.resident_bytes:
+            connect(m, stream.resident, weights.resident)
         connect(m, weights.o_codes, compute.i_codes)
         connect(m, weights.o_scales, compute.i_scales)
         connect(m, compute.vector_read, vectors.compute_read)

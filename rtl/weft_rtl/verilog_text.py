@@ -6,9 +6,14 @@ from typing import Any
 
 from amaranth.back import verilog
 
-__all__ = ["to_verilog", "with_constants_driven"]
+__all__ = ["to_verilog", "with_constants_driven", "with_short_zeros"]
 
 _CONSTANT_ALWAYS = re.compile(r"always @\*(\s+[^;=]+ = \d+'s?[hbdo][\da-fA-FxzXZ_]+;)")
+
+_ZERO = r"    (\w+)\[\d+\] = (\d+)'h0+;\n"
+_ZEROS = re.compile(rf"  initial begin\n{_ZERO}(?:    \1\[\d+\] = \2'h0+;\n)+  end\n")
+MANY_ZEROS = 4096
+"""Lines of zeros above which a loop takes their place."""
 
 
 def to_verilog(component: Any, name: str, platform: object = None) -> str:
@@ -16,7 +21,7 @@ def to_verilog(component: Any, name: str, platform: object = None) -> str:
     text = verilog.convert(
         component, name=name, platform=platform, emit_src=False, strip_internal_attrs=True
     )
-    return with_constants_driven(text)
+    return with_short_zeros(with_constants_driven(text))
 
 
 def with_constants_driven(text: str) -> str:
@@ -27,3 +32,25 @@ def with_constants_driven(text: str) -> str:
     ``always_comb`` runs once at the start. Its readers need SystemVerilog (Yosys: ``-sv``).
     """
     return _CONSTANT_ALWAYS.sub(r"always_comb\1", text)
+
+
+def with_short_zeros(text: str) -> str:
+    """Clear deep memories in a loop.
+
+    Yosys writes a line for every word; a compiler of simulations takes minutes over those of a
+    large memory.
+    """
+
+    def shortened(found: re.Match[str]) -> str:
+        words = found[0].count("\n") - 2
+        if words <= MANY_ZEROS:
+            return found[0]
+        name, width = found[1], found[2]
+        return (
+            f"  initial begin : clear_{name}\n"
+            "    integer i;\n"
+            f"    for (i = 0; i < {words}; i = i + 1) {name}[i] = {width}'h0;\n"
+            "  end\n"
+        )
+
+    return _ZEROS.sub(shortened, text)

@@ -33,10 +33,12 @@ class ProgramWriter:
         """An instruction of some engine with random operands."""
         rng = self.rng
         cls = rng.choice(_ENGINE_CLASSES)
-        own = {
+        own: dict[str, Any] = {
             s.name: rng.choice(list(s.kind)) if s.kind else rng.randint(0, s.limit)
             for s in isa.field_specs(cls)
         }
+        if cls is isa.StreamWeights:
+            own["resident"] = isa.Resident.NONE  # illegal where there is no resident memory
         return cls(
             address=rng.getrandbits(32),
             count=rng.getrandbits(24),

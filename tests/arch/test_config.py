@@ -9,6 +9,7 @@ import pytest
 from weft_arch.config import PRESETS, Configuration, ConfigurationError, preset
 
 DEFAULT = preset("default")
+FINGERPRINT = 0xBD2B64D48C4DCF78
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,18 @@ DEFAULT = preset("default")
             {"max_burst_beats": 512},
             "max_burst_beats is 512; it must be a power of two from 2 to 256",
         ),
+        (
+            {"resident_bytes": 5000},
+            "resident_bytes is 5000; it must be 0 or a multiple of 256 from 1024 to 16777216",
+        ),
+        (
+            {"resident_bytes": 512},
+            "resident_bytes is 512; it must be 0 or a multiple of 256 from 1024 to 16777216",
+        ),
+        (
+            {"resident_bytes": 1 << 25},
+            "resident_bytes is 33554432; it must be 0 or a multiple of 256 from 1024 to 16777216",
+        ),
         ({"top_k_entries": 0}, "top_k_entries is 0; it must be 1 to 64"),
         ({"top_k_entries": 65}, "top_k_entries is 65; it must be 1 to 64"),
     ],
@@ -71,7 +84,8 @@ def test_a_value_outside_its_bounds_is_refused(change: dict[str, int], sentence:
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"^unknown preset 'huge'; there are tiny, default, wide$"
+        ConfigurationError,
+        match=r"^unknown preset 'huge'; there are tiny, default, wide, resident$",
     ):
         preset("huge")
 
@@ -99,8 +113,26 @@ def test_the_fingerprint_is_of_what_programs_depend_on() -> None:
     assert len({c.fingerprint for c in PRESETS.values()}) == len(PRESETS)
     same = dataclasses.replace(DEFAULT, name="other", clock_hz=1, memory_bytes_per_cycle=4)
     assert same.fingerprint == DEFAULT.fingerprint
-    for change in ({"max_rows": 32}, {"activation_bits": 8}, {"top_k_entries": 4}):
+    for change in (
+        {"max_rows": 32},
+        {"activation_bits": 8},
+        {"top_k_entries": 4},
+        {"resident_bytes": 1024},
+    ):
         assert dataclasses.replace(DEFAULT, **change).fingerprint != DEFAULT.fingerprint
+
+
+def test_no_resident_memory_leaves_the_fingerprint_alone() -> None:
+    assert DEFAULT.fingerprint == FINGERPRINT
+    assert (DEFAULT.resident_bytes, DEFAULT.resident_places) == (0, 0)
+
+
+def test_the_resident_preset_holds_a_whole_stories260k() -> None:
+    resident = preset("resident")
+    assert resident.resident_places == 2560
+    assert resident.resident_tile_places(4) == 1
+    tiles = 285_056 // resident.tile_bytes(8)
+    assert tiles * resident.resident_tile_places(8) <= resident.resident_places
 
 
 def test_the_issue_names_two_presets() -> None:

@@ -13,7 +13,7 @@ from weft.runtime import ModelRunner
 from weft_arch.config import Configuration, preset
 from weft_sim.reference import ReferenceDevice
 
-__all__ = ["SMALL", "compiled", "model_config", "random_model", "runner", "tokens"]
+__all__ = ["BERT", "SMALL", "compiled", "model_config", "random_model", "runner", "tokens"]
 
 SMALL: dict[str, Any] = {
     "n_layers": 2,
@@ -27,6 +27,24 @@ SMALL: dict[str, Any] = {
     "tied_embeddings": True,
 }
 
+BERT: dict[str, Any] = {
+    "architecture": "bert",
+    "head": "none",
+    "causal": False,
+    "positions": "learned",
+    "norm": "layer",
+    "norm_order": "post",
+    "embedding_norm": True,
+    "token_types": 2,
+    "feed_forward": "plain",
+    "activation": "gelu_erf",
+    "biases": frozenset({"wq", "wk", "wv", "wo", "w_up", "w_down"}),
+    "tied_embeddings": False,
+    "pooling": "mean",
+    "n_kv_heads": 4,
+}
+"""Changes that make the small model an encoder."""
+
 
 def model_config(**changes: Any) -> ModelConfig:
     """The shape of a small model with some changes."""
@@ -34,26 +52,24 @@ def model_config(**changes: Any) -> ModelConfig:
 
 
 def random_model(config: ModelConfig, seed: int = 1) -> Checkpoint:
-    """Random weights that keep activations of ordinary size, and gains around 1."""
+    """Random weights that keep activations of ordinary size, gains around 1, biases around 0."""
     rng = np.random.default_rng(seed)
 
-    def tensor(shape: tuple[int, ...]) -> np.ndarray:
-        if len(shape) == 1:
-            return rng.normal(1, 0.1, shape).astype(np.float32)
-        return rng.normal(0, 1.5 / shape[1] ** 0.5, shape).astype(np.float32)
+    def tensors(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+        return {name: tensor(name, shape) for name, shape in shapes.items()}
 
-    shapes = config.model_shapes()
-    embedding = tensor(shapes["token_embedding"]) * np.float32(4)
-    return Checkpoint(
-        config=config,
-        layers=tuple(
-            LayerWeights(**{name: tensor(shape) for name, shape in config.layer_shapes().items()})
-            for _ in range(config.n_layers)
-        ),
-        token_embedding=embedding,
-        final_norm=tensor(shapes["final_norm"]),
-        lm_head=embedding if config.tied_embeddings else tensor(shapes["lm_head"]),
-    )
+    def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if len(shape) == 1:
+            mean = 0 if name.endswith("_bias") else 1
+            return rng.normal(mean, 0.1, shape).astype(np.float32)
+        spread = 6 if name.endswith("_embedding") else 1.5
+        return rng.normal(0, spread / shape[1] ** 0.5, shape).astype(np.float32)
+
+    outside = tensors(config.model_shapes())
+    if config.tied_embeddings:
+        outside["lm_head"] = outside["token_embedding"]
+    layers = tuple(LayerWeights(**tensors(config.layer_shapes())) for _ in range(config.n_layers))
+    return Checkpoint(config=config, layers=layers, **outside)
 
 
 def compiled(

@@ -163,6 +163,16 @@ def test_after_a_fault_the_next_request_runs() -> None:
     assert generated(one) == generated(other)
 
 
+GATE = frozenset({"w_gate"})
+ALL = frozenset({"wq", "wk", "wv", "wo", "w_up", "w_down"}) | GATE
+GPT2: dict[str, Any] = {
+    "positions": "learned",
+    "norm": "layer",
+    "feed_forward": "plain",
+    "activation": "gelu_tanh",
+    "biases": ALL - GATE,
+    "n_kv_heads": 4,
+}
 SHAPES: dict[str, dict[str, Any]] = {
     "ordinary": {},
     "hidden_dim is no multiple of 32": {"hidden_dim": 72},
@@ -190,7 +200,31 @@ SHAPES: dict[str, dict[str, Any]] = {
     "gelu_tanh": {"activation": "gelu_tanh"},
     "gelu_erf": {"activation": "gelu_erf"},
     "other constants": {"norm_eps": 1e-6, "rope_theta": 500000.0},
-}
+    "biases of queries, keys and values": {"biases": frozenset({"wq", "wk", "wv"})},
+    "a bias of one of two": {"biases": frozenset({"wv", "w_up"}), "hidden_dim": 100},
+    "biases everywhere": {"biases": ALL},
+    "LayerNorm": {"norm": "layer"},
+    "LayerNorm behind": {"norm": "layer", "norm_order": "sandwich", "biases": ALL},
+    "norms before and behind": {"norm_order": "sandwich", "embedding_scale": 8.0},
+    "norms of heads": {"qk_norm": True},
+    "norms of small heads": {"qk_norm": True, "head_dim": 8, "n_heads": 8, "n_kv_heads": 4},
+    "norms of large heads": {"qk_norm": True, "head_dim": 80, "n_heads": 2, "n_kv_heads": 2},
+    "no gate": {"feed_forward": "plain", "activation": "gelu_tanh"},
+    "no gate, an odd width": {"feed_forward": "plain", "hidden_dim": 100, "biases": ALL - GATE},
+    "learned positions": {"positions": "learned"},
+    "learned positions, heads that do not fill a slot": {
+        "positions": "learned", "head_dim": 24, "n_heads": 4, "n_kv_heads": 2
+    },
+    "learned positions, four heads to a slot": {
+        "positions": "learned", "head_dim": 8, "n_heads": 8, "n_kv_heads": 4
+    },
+    "half of each head rotated": {"rope_frequencies": (1.0, 0.3, 0.1, 0.03, 0.0, 0.0, 0.0, 0.0)},
+    "a factor of the rotations": {"rope_frequencies": (0.5,) * 8, "rope_factor": 1.2},
+    "another scale of scores": {"query_scale": 0.1},
+    "a window": {"sliding_window": 80},
+    "like Qwen3": {"qk_norm": True, "n_heads": 4, "n_kv_heads": 1, "head_dim": 32},
+    "like GPT-2": GPT2,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHAPES)

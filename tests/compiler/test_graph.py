@@ -9,9 +9,9 @@ import pytest
 from tests.compiler.models import model_config
 from weft.compiler import graph
 from weft.compiler.graph import (
+    Activate,
     Attention,
     Embed,
-    GatedActivation,
     Graph,
     Head,
     Kind,
@@ -19,12 +19,12 @@ from weft.compiler.graph import (
     Norm,
     StoreKV,
     Value,
-    llama_graph,
+    transformer_graph,
 )
 from weft.errors import CompileError
 
 CONFIG = model_config()
-GOOD = llama_graph(CONFIG)
+GOOD = transformer_graph(CONFIG)
 
 
 def floats(name: str, width: int) -> Value:
@@ -55,8 +55,8 @@ def refused(*layer: graph.Op) -> str:
         {"tied_embeddings": False, "activation": "gelu_erf"},
     ],
 )
-def test_llama_graphs_keep_the_rules(changes) -> None:
-    graph.check(llama_graph(model_config(**changes)))
+def test_transformer_graphs_keep_the_rules(changes) -> None:
+    graph.check(transformer_graph(model_config(**changes)))
 
 
 def test_a_value_is_made_before_it_is_used() -> None:
@@ -115,12 +115,12 @@ GATE_UP = Linear(source=NORMED, weights=("w_gate", "w_up"), out=floats("gate_up"
         ),
         (
             [NORM, GATE_UP,
-             GatedActivation(source=floats("gate_up", 192), activation="silu", out=codes("h", 64))],
-            "GatedActivation: output is 128 wide instead of 192.",
+             Activate(source=floats("gate_up", 192), activation="silu", out=codes("h", 64))],
+            "Activate: output is 128 wide instead of 192.",
         ),
         (
             [NORM, GATE_UP,
-             GatedActivation(source=floats("gate_up", 192), activation="silu", out=codes("h", 96)),
+             Activate(source=floats("gate_up", 192), activation="silu", out=codes("h", 96)),
              Head(source=codes("h", 96), weights="lm_head", vocab_size=100)],
             "Head: lm_head is 64 wide instead of 96.",
         ),

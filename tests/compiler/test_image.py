@@ -26,7 +26,7 @@ def region(of: CompiledModel, name: str) -> np.ndarray:
     return of.image[where.base - of.base : where.end - of.base]
 
 
-@pytest.fixture(scope="module", params=[WeightFormat.W8, WeightFormat.W4])
+@pytest.fixture(scope="module", params=[WeightFormat.W8, WeightFormat.W4, WeightFormat.NF4])
 def model(request: pytest.FixtureRequest) -> CompiledModel:
     return compiled(MODEL, weights=request.param, base=0x4000)
 
@@ -40,9 +40,12 @@ def test_weights_lie_in_the_order_of_their_use(model: CompiledModel) -> None:
         # 100 hidden channels in slices of four tiles
         for start in range(0, 100, 32):
             end = start + 32
-            order += [as_floats(layer.w_gate, start, end), as_floats(layer.w_up, start, end)]
+            order += [
+                as_floats(layer.matrix("w_gate"), start, end),
+                as_floats(layer.w_up, start, end),
+            ]
         order.append(as_floats(layer.w_down))
-    for matrix in [*order, as_floats(MODEL.lm_head)]:
+    for matrix in [*order, as_floats(MODEL.matrix("lm_head"))]:
         expected = quantize(matrix, model.weights)
         tiles = -(-expected.rows // model.config.array_cols) * expected.blocks
         size = tiles * model.config.tile_bytes(bits)
@@ -55,8 +58,8 @@ def test_weights_lie_in_the_order_of_their_use(model: CompiledModel) -> None:
 
 def test_gains_and_embedding(model: CompiledModel) -> None:
     gains = [g for la in MODEL.layers for g in (la.attention_norm, la.ffn_norm)]
-    expected = np.concatenate([*gains, MODEL.final_norm])
-    np.testing.assert_array_equal(region(model, "gains").view(np.float32), expected)
+    expected = np.concatenate([*gains, MODEL.vector("final_norm")])
+    np.testing.assert_array_equal(region(model, "parameters").view(np.float32), expected)
     embedding = region(model, "embedding").view(np.float16).reshape(101, 64)
     np.testing.assert_array_equal(embedding, as_floats(MODEL.token_embedding).astype(np.float16))
 
@@ -99,11 +102,12 @@ def test_the_rotary_table_covers_the_context() -> None:
     )
 
 
-def test_four_bit_programs_set_their_codebook() -> None:
-    program = compiled(weights=WeightFormat.W4).program
+@pytest.mark.parametrize("form", [form for form in WeightFormat if form.codebook is not None])
+def test_four_bit_programs_set_their_codebook(form: WeightFormat) -> None:
+    program = compiled(weights=form).program
     (codebook,) = [i for i in program if isinstance(i, isa.Codebook)]
     entries = (codebook.entries_low | codebook.entries_high << 64).to_bytes(16, "little")
-    assert np.frombuffer(entries, np.int8).tolist() == list(range(-8, 8))
+    np.testing.assert_array_equal(np.frombuffer(entries, np.int8), form.codebook)
     assert not any(isinstance(i, isa.Codebook) for i in compiled().program)
 
 

@@ -9,19 +9,19 @@ import pytest
 
 from tests.compiler.models import compiled, model_config, random_model
 from weft.compiler import plan
-from weft.compiler.graph import llama_graph
+from weft.compiler.graph import transformer_graph
 from weft.compiler.plan import Region
 from weft.errors import CompileError
 from weft_arch.config import Configuration, preset
 
 TINY, DEFAULT = preset("tiny"), preset("default")
 WIDE = dataclasses.replace(DEFAULT, array_cols=16)
-GRAPH = llama_graph(model_config())
+GRAPH = transformer_graph(model_config())
 
 
 def refusal(config: Configuration = DEFAULT, **changes) -> str:
     with pytest.raises(CompileError) as error:
-        plan.plan_chip(llama_graph(model_config(**changes)), config, all_logits=False)
+        plan.plan_chip(transformer_graph(model_config(**changes)), config, all_logits=False)
     return str(error.value)
 
 
@@ -75,7 +75,7 @@ def test_head_sizes_that_have_no_layout() -> None:
 
 def test_a_width_that_is_no_multiple_of_the_lanes() -> None:
     assert refusal(dim=60) == "dim is 60; preset default needs a multiple of 8."
-    plan.plan_chip(llama_graph(model_config(dim=60)), TINY, all_logits=False)
+    plan.plan_chip(transformer_graph(model_config(dim=60)), TINY, all_logits=False)
 
 
 def test_a_model_that_does_not_fit_says_what_it_needs() -> None:
@@ -97,7 +97,7 @@ def test_memory_regions_are_disjoint_aligned_and_writable_last() -> None:
     assert all(r.base % 64 == 0 for r in regions)
     names = list(model.memory.regions)
     written = {n for n in names if model.memory.regions[n].base >= model.memory.read_only_end}
-    assert written == {"top_k", "logits", "kv"}
+    assert written == {"top_k", "logits", "hidden_states", "kv"}
     assert model.image.size == model.memory.read_only_end - 0x10000
 
 

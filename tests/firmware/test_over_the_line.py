@@ -11,6 +11,7 @@ import pytest
 
 from tests.firmware.board import CONTEXT, MEMORY_BYTES, TINY, compiled, complete, expected, request
 from tests.link.loop_line import LoopLine
+from weft.errors import WeftError
 from weft.jobs import JobEngine
 from weft.link import LinkDevice
 from weft.link.server import TcpServer
@@ -112,6 +113,19 @@ def test_a_generation_costs_the_line_only_token_ids() -> None:
     assert read < 120 * tokens + 500, "all logits would be 3072 bytes per token"
     reads = line.far_end.executed[LinkOpcode.READ_MEMORY] - executed[LinkOpcode.READ_MEMORY]
     assert reads <= 2 * (tokens + 2)
+
+
+def test_a_board_that_dies_is_a_sentence_everywhere() -> None:
+    device = ReferenceDevice(TINY, memory_bytes=MEMORY_BYTES)
+    line = LoopLine(device, cpu=NativeFirmware(device))
+    with LinkDevice(TINY, line) as remote:
+        engine = JobEngine.connect(ModelRunner(compiled(), remote), remote)
+        assert engine is not None
+        one = request(PROMPT, SamplingParams(temperature=0, max_tokens=20))
+        line.dead = True
+        for action in (lambda: engine.begin(one, 0), lambda: engine.end(one)):
+            with pytest.raises(WeftError, match=r"^The board at loop has not answered for .* s; "):
+                action()
 
 
 def test_a_board_without_a_cpu_is_run_by_the_host() -> None:

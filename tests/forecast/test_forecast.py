@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.compiler.models import BERT, compiled, model_config, random_model, tokens
 from weft.benchmarks.attention import HEAD_DIM, AttentionPlan, attention_program, run_attention
 from weft.benchmarks.gemm import gemm_program, product_counters
 from weft.benchmarks.gemm_plan import GemmPlan
@@ -14,11 +15,12 @@ from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import measure
 from weft.cli.app import app
 from weft.compiler import compile_model
+from weft.compiler.conventions import encoder_scalars
 from weft.devices import open_device
 from weft.errors import CompileError, WeftError
 from weft.forecast import forecast, forecast_model
 from weft.model import ModelConfig, load_model
-from weft.model.shapes import KNOWN_SHAPES
+from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft_arch.config import preset
@@ -56,7 +58,7 @@ def test_attention() -> None:
     assert predicted.mac_cycles == counters["mac_cycles"]
 
 
-@pytest.mark.parametrize("form", list(WeightFormat))
+@pytest.mark.parametrize("form", [WeightFormat.W8, WeightFormat.W4])
 def test_a_prompt_and_a_step_of_the_shipped_model(form: WeightFormat) -> None:
     checkpoint = load_model().checkpoint
     compiled = compile_model(checkpoint, DEFAULT, form)
@@ -74,6 +76,22 @@ def test_a_prompt_and_a_step_of_the_shipped_model(form: WeightFormat) -> None:
     )
 
 
+def test_weights_on_the_chip() -> None:
+    """None of them are read, and the array waits for them no longer than it takes to copy them."""
+    shape, config = KNOWN_SHAPES["stories260k"], preset("resident")
+    kept = forecast_model(shape, config, WeightFormat.W8, context=129).decode
+    streamed = forecast_model(shape, preset("wide"), WeightFormat.W8, context=129).decode
+    assert kept.bytes_by_kind["weights"] == 0
+    assert streamed.bytes_read - kept.bytes_read == 285056
+    assert kept.mac_cycles == streamed.mac_cycles
+    assert kept.cycles < 0.8 * streamed.cycles
+    # The program that brings them is bound by the memory, and fills no buffer.
+    layout = forecast_model(shape, config, WeightFormat.W8).layout
+    keep = forecast(layout.keep, config)
+    assert keep.bytes_by_kind["weights"] == 285056
+    within(0.01, keep.cycles, 285056 // config.memory_bytes_per_cycle)
+
+
 def test_sampled_chunks_are_as_good_as_all(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = KNOWN_SHAPES["stories260k"]
     form = WeightFormat.W8
@@ -85,7 +103,8 @@ def test_sampled_chunks_are_as_good_as_all(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_models_that_nobody_simulates() -> None:
     w8, w4 = (
-        forecast_model(LLAMA_1B, DEFAULT, form, context=1024, prompt=8) for form in WeightFormat
+        forecast_model(LLAMA_1B, DEFAULT, form, context=1024, prompt=8)
+        for form in (WeightFormat.W8, WeightFormat.W4)
     )
     # Every weight once per token, 17 bytes for 16, at 8 bytes per cycle.
     weights = 16 * (2048 * (2 * 2048 + 2 * 512) + 3 * 2048 * 8192) + 128256 * 2048
@@ -135,6 +154,29 @@ def test_command_line() -> None:
         run("-m", "llama-2-7b", "--weights", "w4", "--set", "vector_memory_words=8192", "--json")
     )
     assert changed["tokens_per_second"] < 1
+    assert "resident memory" in run("-m", "stories260k", "--preset", "resident")
+    assert "resident memory" not in run("-m", "stories260k", "--preset", "wide")
     fits = run("--fits")
     assert "does not fit" in fits
     assert all(name in fits for name in KNOWN_SHAPES)
+
+
+def test_a_text_through_an_encoder() -> None:
+    """Fences and chunks: small work, of which the starts are a part."""
+    model = random_model(model_config(**BERT))
+    made = compiled(model, config="tiny", chunk_rows=8, max_context=30)
+    with open_device("rtl", made.config, memory_bytes=made.memory.size) as device:
+        runner = ModelRunner(made, device)
+        before = runner.counters()
+        runner.encode(tokens(30))
+        cycles = (runner.counters() - before).cycles
+    predicted = forecast(made.program, made.config, encoder_scalars(30, 8)).cycles
+    within(0.03, predicted, cycles)
+
+
+def test_a_plan_of_an_encoder() -> None:
+    found = forecast_model(ENCODER_SHAPES["minilm-l6"], DEFAULT, WeightFormat.W8, prompt=128)
+    assert found.is_encoder
+    assert found.prefill.mac_cycles > 0.7 * found.prefill.cycles
+    with pytest.raises(WeftError, match=r"^the text has 513 tokens; this model takes 1 to 512\.$"):
+        forecast_model(ENCODER_SHAPES["minilm-l6"], DEFAULT, WeightFormat.W8, prompt=513)

@@ -2,7 +2,7 @@
 """GGUF files for tests, written by the `gguf` package from models that weft has loaded."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 
-from weft.model import Checkpoint, LoadedModel
+from weft.model import Checkpoint, LoadedModel, ModelConfig
+from weft.model.architectures.llama import GGUF_TENSORS
 from weft.model.checkpoint import as_floats
-from weft.model.gguf import EMBEDDING, FINAL_NORM, HEAD, LAYER_NAMES
+from weft.model.places import place
 from weft.tokenizer import HuggingFaceTokenizer, Llama2cTokenizer
 
 __all__ = ["Types", "blocks", "encoded", "gguf_tensors", "write_gguf"]
@@ -29,8 +30,8 @@ def blocks(kind: Type, n_blocks: int, seed: int = 1) -> np.ndarray:
     scale = rng.normal(0, 1e-3, n_blocks).astype("<f2")
     at = {Type.Q6_K: (208,), Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q4_1: (0, 2)}
     at |= {Type.Q5_1: (0, 2), Type.MXFP4: ()}
-    for place in at.get(kind, (0,)):
-        raw[:, place : place + 2] = scale.view(np.uint8).reshape(-1, 2)
+    for first in at.get(kind, (0,)):
+        raw[:, first : first + 2] = scale.view(np.uint8).reshape(-1, 2)
     if kind is Type.MXFP4:
         raw[:, 0] = rng.integers(110, 125, n_blocks)
     return raw
@@ -45,14 +46,22 @@ def encoded(matrix: np.ndarray, kind: Type) -> np.ndarray:
         return blocks(kind, matrix.size // block).reshape(matrix.shape[0], -1)
 
 
+def _names(config: ModelConfig, fields: Iterable[str], layer: int) -> list[tuple[str, str]]:
+    """Fields and the names of their tensors."""
+    return [(field, place(GGUF_TENSORS, config, field, layer=layer).name) for field in fields]
+
+
 def gguf_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """Every tensor as float32 under its name in GGUF files."""
-    found = {EMBEDDING: as_floats(checkpoint.token_embedding), FINAL_NORM: checkpoint.final_norm}
-    if not checkpoint.config.tied_embeddings:
-        found[HEAD] = as_floats(checkpoint.lm_head)
+    config = checkpoint.config
+    found = {
+        name: as_floats(checkpoint.matrix(field))
+        for field, name in _names(config, config.model_shapes(), 0)
+        if field != "lm_head" or not config.tied_embeddings
+    }
     for index, layer in enumerate(checkpoint.layers):
-        for field, name in LAYER_NAMES.items():
-            found[f"blk.{index}.{name}"] = as_floats(getattr(layer, field))
+        for field, name in _names(config, config.layer_shapes(), index):
+            found[name] = as_floats(layer.matrix(field))
     return found
 
 

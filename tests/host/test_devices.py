@@ -27,7 +27,8 @@ def test_an_unknown_device_is_refused_with_the_names_there_are():
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are():
     assert find_preset("tiny").name == "tiny"
-    with pytest.raises(WeftError, match=r"^unknown preset 'big'; there are tiny, default, wide\.$"):
+    sentence = r"^unknown preset 'big'; there are tiny, default, wide, resident\.$"
+    with pytest.raises(WeftError, match=sentence):
         find_preset("big")
 
 

@@ -52,6 +52,7 @@ def test_comparison_goes_over_all_positions_of_all_texts():
     assert result.positions == 4
     assert result.top1_agreement == 0.75
     assert result.mean_kl == pytest.approx(0.25 * math.log(2) / 4)
+    assert result.p999_kl == pytest.approx(0.25 * math.log(2) * 0.997)
     assert result.max_kl == pytest.approx(0.25 * math.log(2))
     assert result.judge_perplexity == pytest.approx((0.5 * 0.25) ** -0.5)
     assert result.perplexity == pytest.approx((0.25 * 0.25) ** -0.5)

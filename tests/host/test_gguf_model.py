@@ -58,7 +58,7 @@ def test_float_files_are_the_model_itself(stories: LoadedModel, tmp_path: Path, 
     assert loaded.checkpoint.n_parameters == stories.checkpoint.n_parameters
     for name, tensor in gguf_tensors(stories.checkpoint).items():
         np.testing.assert_array_equal(gguf_tensors(loaded.checkpoint)[name], tensor)
-    for form in WeightFormat:
+    for form in (WeightFormat.W8, WeightFormat.W4, WeightFormat.IQ4_NL):
         ours, original = compiled(loaded, form), compiled(stories, form)
         np.testing.assert_array_equal(ours.image, original.image)
         assert ours.program == original.program
@@ -78,7 +78,7 @@ def test_a_tied_table_in_q8_0_is_the_head_unchanged(stories: LoadedModel, tmp_pa
     with LLM(path, device="reference", max_model_len=64) as llm:
         (output,) = llm.generate(PROMPTS[0], GREEDY)
         sentence = llm.loaded.repacked.sentence("w8")
-        head = as_quantized(llm.loaded.checkpoint.lm_head, WeightFormat.W8)
+        head = as_quantized(llm.loaded.checkpoint.matrix("lm_head"), WeightFormat.W8)
     assert len(output.token_ids) == 24
     assert sentence == "all 29 matrices are in w8 exactly as the file has them."
     table = gguf_tensors(stories.checkpoint)["token_embd.weight"]
@@ -105,7 +105,13 @@ def test_a_q4_0_file_is_the_model_that_weft_quantises(stories: LoadedModel, tmp_
 
 
 @pytest.mark.parametrize(
-    ("kind", "form"), [(Type.Q8_0, WeightFormat.W8), (Type.Q4_0, WeightFormat.W4)]
+    ("kind", "form"),
+    [
+        (Type.Q8_0, WeightFormat.W8),
+        (Type.Q4_0, WeightFormat.W4),
+        (Type.Q4_0, WeightFormat.INT4),
+        (Type.IQ4_NL, WeightFormat.IQ4_NL),
+    ],
 )
 def test_blocks_reach_the_device_unchanged(
     stories: LoadedModel, tmp_path: Path, kind: Type, form: WeightFormat
@@ -116,7 +122,7 @@ def test_blocks_reach_the_device_unchanged(
     written = {"blk.2.ffn_gate.weight": (raw.reshape(rows, -1), kind)}
     path = write_gguf(tmp_path / "m.gguf", stories, all_of(kind), tensors=written)
     made = compiled(load_model(path), form)
-    bits = 8 if form is WeightFormat.W8 else 4
+    bits = form.bits
     tile_bytes = made.config.tile_bytes(bits)
     k_blocks = columns // 32
     expected_codes = raw[:, 2:] if bits == 8 else np.hstack([raw[:, 2:] & 15, raw[:, 2:] >> 4])
@@ -152,6 +158,26 @@ def test_small_codes_are_exact_in_w8(stories: LoadedModel, tmp_path: Path, kind:
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        (Type.Q4_0, WeightFormat.W4),
+        (Type.Q4_0, WeightFormat.INT4),
+        (Type.IQ4_NL, WeightFormat.IQ4_NL),
+        (Type.MXFP4, WeightFormat.FP4),
+    ],
+)
+def test_four_bit_files_are_exact_in_the_format_of_their_codebook(
+    stories: LoadedModel, tmp_path: Path, kind: Type, form: WeightFormat
+):
+    model = load_gguf(write_gguf(tmp_path / "m.gguf", stories, all_of(kind)))
+    matrix = model.checkpoint.layers[1].w_down
+    np.testing.assert_array_equal(as_quantized(matrix, form).dequantize(), as_floats(matrix))
+    as_quantized(matrix, WeightFormat.NF4)
+    assert [t.relative_rms_error for t in model.repacked.tensors(form)] == [0.0]
+    assert [t.relative_rms_error > 0 for t in model.repacked.tensors(WeightFormat.NF4)] == [True]
+
+
 def test_a_scale_beyond_float16_is_repacked(stories: LoadedModel, tmp_path: Path):
     raw = blocks(Type.MXFP4, 128 * 256 // 32)
     raw[:, 0] = 90  # 2^-38 of scale
@@ -164,7 +190,7 @@ def test_a_scale_beyond_float16_is_repacked(stories: LoadedModel, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", [Type.Q4_1, Type.Q5_1, Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.BF16])
-@pytest.mark.parametrize("form", WeightFormat)
+@pytest.mark.parametrize("form", [WeightFormat.W8, WeightFormat.W4, WeightFormat.NF4])
 def test_other_types_are_repacked_and_the_loss_is_told(
     stories: LoadedModel, tmp_path: Path, kind: Type, form: WeightFormat
 ):
@@ -214,7 +240,7 @@ def test_an_untied_head_is_read(stories: LoadedModel, tmp_path: Path):
     path = write_gguf(tmp_path / "m.gguf", stories, all_of(Type.F32), tensors=written)
     checkpoint = load_gguf(path).checkpoint
     assert not checkpoint.config.tied_embeddings
-    np.testing.assert_array_equal(as_floats(checkpoint.lm_head), head)
+    np.testing.assert_array_equal(as_floats(checkpoint.matrix("lm_head")), head)
     assert read_gguf_config(path) == checkpoint.config
 
 

@@ -167,7 +167,7 @@ def test_incomplete_pieces_are_refused():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"model": "bert"}, r"tokenizer\.ggml\.model is 'bert', but weft knows llama and gpt2\."),
+        ({"model": "t5"}, r"tokenizer\.ggml\.model is 't5', but weft knows llama, gpt2, bert\."),
         ({"model": None}, r"tokenizer\.ggml\.model is None, but weft knows"),
         ({"tokens": None}, r"tokenizer\.ggml\.tokens holds no token\."),
         ({"tokens": ["x"] * 769}, r"769 tokens, but the embedding has 768 rows\."),

@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from weft.errors import FileError, ModelError, WeftError
 from weft.model.checkpoint import as_floats
-from weft.model.huggingface import load_huggingface, to_interleaved
+from weft.model.huggingface import load_huggingface
+from weft.model.places import interleaved_rows
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"
 
@@ -42,9 +43,9 @@ def test_rotary_rows_become_interleaved(make_folder: Callable[..., Path]):
 
 
 def test_interleaving_keeps_every_row_once():
-    rows = np.arange(24, dtype=np.float32).reshape(24, 1)
-    assert to_interleaved(rows, 6)[:6, 0].tolist() == [0, 3, 1, 4, 2, 5]
-    assert sorted(to_interleaved(rows, 6)[:, 0].tolist()) == list(range(24))
+    assert interleaved_rows(24, 6, 6)[:6].tolist() == [0, 3, 1, 4, 2, 5]
+    assert sorted(interleaved_rows(24, 6, 6).tolist()) == list(range(24))
+    assert interleaved_rows(16, 8, 4)[8:].tolist() == [8, 10, 9, 11, 12, 13, 14, 15]
 
 
 def test_an_untied_head_is_read(make_folder: Callable[..., Path]):
@@ -87,16 +88,34 @@ def test_shards_are_found_by_the_index(make_folder: Callable[..., Path]):
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"architectures": ["MistralForCausalLM"]}, r"architectures is \['MistralForCausalLM'\]"),
-        ({"architectures": None, "model_type": "gpt2"}, r"weft runs only LlamaForCausalLM"),
-        ({"attention_bias": True}, "attention_bias is true, but weft runs Llama models without"),
-        ({"mlp_bias": True}, "mlp_bias is true"),
+        ({"architectures": ["OPTForCausalLM"]}, r"architectures is \['OPTForCausalLM'\], but weft"),
+        (
+            {"architectures": None, "model_type": "opt"},
+            r"is None, but weft runs LlamaForCausalLM, ",
+        ),
+        ({"architectures": ["LlamaForCausalLM"] * 2}, r"architectures is \['LlamaFor.* but weft"),
         ({"mlp_bias": 1}, "mlp_bias is 1, but must be true or false"),
-        ({"rope_scaling": {"rope_type": "llama3"}}, r"rope_scaling asks for .* type 'llama3'"),
-        ({"rope_scaling": {"type": "linear"}}, r"rope_scaling asks for .* type 'linear'"),
+        ({"rope_scaling": {"rope_type": "llama3"}}, r"factor is missing\."),
+        ({"rope_scaling": {"type": "linear", "factor": 0}}, r"factor is 0\.0, but must be greater"),
+        (
+            {"rope_scaling": {"type": "mrope"}},
+            r"scaling is of type 'mrope', but weft knows default,",
+        ),
+        ({"rope_scaling": {"type": 1}}, r"type is 1, but must be a string\."),
+        ({"rope_scaling": {"type": "su"}}, r"short_factor has 0 numbers, but must have 8\."),
+        (
+            {"rope_scaling": {"type": "su", "short_factor": [1, 1, 1, 1, 1, 1, 0, 1]}},
+            r"short_factor\[6\] is 0, but must be greater than 0\.",
+        ),
+        (
+            {"rope_scaling": {"type": "linear", "factor": 1e-300}},
+            r"rope_frequencies\[0\] is 9\.99\d*e\+299, but must be between 0 and 1000\.",
+        ),
+        ({"rope_scaling": {"type": "yarn"}, "rope_theta": 1.0}, r"but YaRN needs one above 1\."),
         ({"rope_scaling": 2.0}, r"rope_scaling is 2\.0, but must be an object or null"),
-        ({"rope_parameters": {"rope_type": "yarn"}}, r"rope_parameters asks for .* 'yarn'"),
-        ({"partial_rotary_factor": 0.5}, r"partial_rotary_factor is 0\.5"),
+        ({"rope_parameters": {"rope_type": ["yarn"]}}, r"rope_type is \['yarn'\], but must be"),
+        ({"partial_rotary_factor": 1.5}, r"partial_rotary_factor is 1\.5, but must be at most 1"),
+        ({"partial_rotary_factor": 0.2}, r"rotates 3 of 16 channels of a head, but they must be"),
         ({"quantization_config": {}}, "the checkpoint is quantised"),
         ({"hidden_act": "relu"}, "hidden_act is 'relu', but weft computes silu"),
         ({"hidden_act": ["silu"]}, r"hidden_act is \['silu'\]"),

@@ -202,8 +202,11 @@ def test_an_empty_prompt_needs_a_beginning_of_text(llm: LLM):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"weights": "w2"}, "weights are 'w2', but must be w8 or w4."),
-        ({"preset": "big"}, "unknown preset 'big'; there are tiny, default, wide."),
+        (
+            {"weights": "w2"},
+            "weights are 'w2', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
+        ),
+        ({"preset": "big"}, "unknown preset 'big'; there are tiny, default, wide, resident."),
         (
             {"device": "fpga"},
             "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",

@@ -9,6 +9,7 @@ from weft.errors import ModelError
 from weft.quantize import BLOCK, Q4_0_CODEBOOK, QuantizedMatrix, WeightFormat, quantize
 
 Floats = npt.NDArray[np.float32]
+GGUF = [WeightFormat.W8, WeightFormat.W4]
 
 
 def to_gguf(matrix: QuantizedMatrix) -> npt.NDArray[np.uint8]:
@@ -30,7 +31,7 @@ def from_the_package(matrix: Floats, weight_format: WeightFormat) -> npt.NDArray
     return raw.reshape(matrix.shape[0], matrix.shape[1] // BLOCK, -1)
 
 
-@pytest.mark.parametrize("weight_format", WeightFormat)
+@pytest.mark.parametrize("weight_format", GGUF)
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 0.02, 1.0, 300.0])
 def test_blocks_are_those_of_gguf_in_every_bit(weight_format: WeightFormat, scale: float):
     rng = np.random.default_rng(3)
@@ -48,7 +49,7 @@ def test_blocks_are_those_of_gguf_in_every_bit(weight_format: WeightFormat, scal
 FLOATS = st.floats(-60000, 60000, width=32).filter(lambda x: x == 0 or abs(x) > 1e-30)
 
 
-@pytest.mark.parametrize("weight_format", WeightFormat)
+@pytest.mark.parametrize("weight_format", GGUF)
 @settings(max_examples=200, deadline=None)
 @given(values=st.lists(FLOATS, min_size=32, max_size=32))
 def test_any_block_is_that_of_gguf(weight_format: WeightFormat, values: list[float]):
@@ -57,7 +58,7 @@ def test_any_block_is_that_of_gguf(weight_format: WeightFormat, values: list[flo
     np.testing.assert_array_equal(blocks, from_the_package(matrix, weight_format))
 
 
-@pytest.mark.parametrize("weight_format", WeightFormat)
+@pytest.mark.parametrize("weight_format", GGUF)
 def test_values_are_those_of_gguf(weight_format: WeightFormat):
     gguf = pytest.importorskip("gguf")
     matrix = np.random.default_rng(4).normal(0, 0.1, (5, 64)).astype(np.float32)
@@ -66,6 +67,16 @@ def test_values_are_those_of_gguf(weight_format: WeightFormat):
     raw = from_the_package(matrix, weight_format).reshape(5, -1)
     expected = gguf.quants.dequantize(raw, kind[weight_format])
     np.testing.assert_array_equal(quantized.dequantize(), expected)
+
+
+def test_formats_have_the_names_that_users_type():
+    assert [str(form) for form in WeightFormat] == ["w8", "w4", "int4", "fp4", "nf4", "iq4_nl"]
+    assert [form.bits for form in WeightFormat] == [8, 4, 4, 4, 4, 4]
+    assert [WeightFormat.named(name) for name in ("w8", "fp4")] == ["w8", "fp4"]
+    with pytest.raises(
+        ModelError, match=r"'w5', but must be one of w8, w4, int4, fp4, nf4, iq4_nl"
+    ):
+        WeightFormat.named("w5")
 
 
 @pytest.mark.parametrize(("weight_format", "steps"), [("w8", 0.51), ("w4", 1.01)])
@@ -86,12 +97,26 @@ def test_rows_are_padded_with_zeros(weight_format: WeightFormat):
     assert quantized.scales.dtype == np.float16
     assert quantized.dequantize().shape == (4, 172)
     assert quantized.dequantize().dtype == np.float32
-    assert not quantized.integers()[:, -1, 12:].any()
+    # iq4_nl has no zero, so its padding is the nearest there is; activations are padded with zeros
+    padding = 1 if weight_format is WeightFormat.IQ4_NL else 0
+    assert (quantized.integers()[:, -1, 12:] == padding).all()
+
+
+@pytest.mark.parametrize("weight_format", WeightFormat)
+def test_padding_has_no_say(weight_format: WeightFormat):
+    """The last block's scale and codes are those of its own values, of which 0 is one here."""
+    if weight_format.codebook is None or 0 not in weight_format.codebook:
+        pytest.skip("needs a zero in the codebook")
+    matrix = np.random.default_rng(8).normal(size=(40, 44)).astype(np.float32)
+    wide = np.pad(matrix, ((0, 0), (0, 20)))
+    short, whole = quantize(matrix, weight_format), quantize(wide, weight_format)
+    np.testing.assert_array_equal(short.scales, whole.scales)
+    np.testing.assert_array_equal(short.dequantize(), whole.dequantize()[:, :44])
 
 
 def test_codes_have_their_ranges():
     matrix = np.random.default_rng(7).normal(size=(64, 64)).astype(np.float32)
-    w8, w4 = (quantize(matrix, weight_format) for weight_format in WeightFormat)
+    w8, w4 = (quantize(matrix, weight_format) for weight_format in GGUF)
     assert w8.codes.dtype == np.int8
     assert w8.codebook is None
     assert w8.codes.min() >= -127

@@ -21,7 +21,7 @@ def test_each_kind_of_weight_takes_its_format(make_folder: Callable[..., Path]):
             expected = quantize(getattr(before, name), WeightFormat.W4).dequantize()
             np.testing.assert_array_equal(getattr(after, name), expected)
         assert after.attention_norm is before.attention_norm
-    expected = as_quantized(checkpoint.lm_head, WeightFormat.W8).dequantize()
+    expected = as_quantized(checkpoint.matrix("lm_head"), WeightFormat.W8).dequantize()
     np.testing.assert_array_equal(rounded.lm_head, expected)
     assert rounded.token_embedding is checkpoint.token_embedding
 
@@ -31,5 +31,8 @@ def test_plans_have_the_names_that_users_type():
     assert w4.layers is w4.lm_head is w4.token_embedding is WeightFormat.W4
     assert WeightPlan.named("w8").layers is WeightFormat.W8
     assert WeightPlan.named("float").layers is None
-    with pytest.raises(ModelError, match=r"weights are 'w5', but must be one of float, w8, w4\."):
+    with pytest.raises(
+        ModelError,
+        match=r"weights are 'w5', but must be one of float, w8, w4, int4, fp4, nf4, iq4_nl\.",
+    ):
         WeightPlan.named("w5")

@@ -30,6 +30,9 @@ class Direct:
         self.top_k: list[tuple[float, int]] = list(state.top_k)
         self.tiles: list[tuple[np.ndarray, np.ndarray]] = []
         """scales and codes of weight tiles on their way to MATMUL"""
+        self.kept_scales: dict[int, np.ndarray] = {}
+        self.kept_codes: dict[int, np.ndarray] = {}
+        """bytes by place of the resident memory"""
         self.slots: list[tuple[int, int]] = []
         """address and positions of KV slots on their way to ATTEND"""
         self.groups: list[tuple[np.ndarray, int]] = []
@@ -47,12 +50,28 @@ class Direct:
 
     def stream_weights(self, op: Resolved, s: isa.StreamWeights) -> None:
         cols, bits = self.config.array_cols, 8 if s.format == isa.WeightFormat.W8 else 4
+        halves = bits // 4
         for tile in range(op.count):
-            start = op.address + tile * self.config.tile_bytes(bits)
-            scales = [self.u16(start + 2 * column) for column in range(cols)]
+            if s.resident == isa.Resident.REPLAY:
+                place = op.address + tile * halves
+                halves_of_tile = [self.kept_codes[place + half] for half in range(halves)]
+                raw = np.concatenate([self.kept_scales[place], *halves_of_tile])
+            else:
+                start = op.address + tile * self.config.tile_bytes(bits)
+                raw = self.memory[start : start + self.config.tile_bytes(bits)]
+            if s.resident == isa.Resident.KEEP:
+                place = op.aux_a + tile * halves
+                self.kept_scales[place] = raw[: 2 * cols].copy()
+                for half in range(halves):
+                    first = 2 * cols + half * 16 * cols
+                    self.kept_codes[place + half] = raw[first : first + 16 * cols].copy()
+                continue
+            scales = [
+                int.from_bytes(raw[2 * c : 2 * c + 2].tobytes(), "little") for c in range(cols)
+            ]
             codes = np.zeros((cols, 32), np.int64)
             for column in range(cols):
-                block = self.memory[start + 2 * cols + 4 * bits * column :]
+                block = raw[2 * cols + 4 * bits * column :]
                 for j in range(32):
                     if bits == 8:
                         codes[column, j] = np.int8(block[j])

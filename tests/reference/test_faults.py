@@ -65,6 +65,16 @@ FAULTS = {
     "store kv, unaligned slots": ([replace(STORE_KV, slot_bytes=4)], UNALIGNED, WRITABLE),
     "stream, beyond": ([replace(TILE, address=END)], OUTSIDE, END),
     "stream, unaligned": ([replace(TILE, address=DATA + 2)], UNALIGNED, DATA + 2),
+    "stream, keep without the memory": (
+        [replace(TILE, resident=isa.Resident.KEEP)],
+        Fault.ILLEGAL_INSTRUCTION,
+        1,
+    ),
+    "stream, replay without the memory": (
+        [replace(TILE, resident=isa.Resident.REPLAY)],
+        Fault.ILLEGAL_INSTRUCTION,
+        1,
+    ),
     "stream kv, beyond": ([replace(KV, address=END - 64)], OUTSIDE, END - 64),
     "stream kv, no blocks": ([replace(KV, k_blocks=0)], OPERAND, Opcode.STREAM_KV),
     "matmul, no rows": ([TILE, replace(MATMUL, count=0)], OPERAND, Opcode.MATMUL),

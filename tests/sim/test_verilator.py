@@ -10,7 +10,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft_rtl.verilog_text import with_constants_driven
+from weft_rtl.verilog_text import with_constants_driven, with_short_zeros
 from weft_sim.bench import Bench, bench_test, run_cocotb
 from weft_sim.model_cache import ArtifactCache
 from weft_sim.rtl_model import compile_design
@@ -53,6 +53,24 @@ def test_the_constant_part_is_what_the_rewriting_is_for() -> None:
     text = "  always @*\n    o[15:8] = 8'h5a;\n  always @*\n    p = q;\n"
     rewritten = with_constants_driven(text)
     assert rewritten == "  always_comb\n    o[15:8] = 8'h5a;\n  always @*\n    p = q;\n"
+
+
+def test_deep_memories_are_cleared_in_a_loop() -> None:
+    def cleared(words: int, last: str = "0000") -> str:
+        lines = [
+            f"    deep[{i}] = 16'h{'0000' if i + 1 < words else last};\n" for i in range(words)
+        ]
+        return f"  initial begin\n{''.join(lines)}  end\n"
+
+    loop = (
+        "  initial begin : clear_deep\n"
+        "    integer i;\n"
+        "    for (i = 0; i < 4097; i = i + 1) deep[i] = 16'h0;\n"
+        "  end\n"
+    )
+    assert with_short_zeros(f"a;\n{cleared(4097)}b;\n") == f"a;\n{loop}b;\n"
+    for kept in (cleared(4096), cleared(4097, last="0001")):
+        assert with_short_zeros(kept) == kept
 
 
 def test_broken_verilog_is_told_in_verilators_words(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from weft.quantize import WeightFormat
 from weft.runtime import BatchRow, ModelRunner
 from weft_arch.config import Configuration
 
-__all__ = ["batch_ratio", "cycles_260k", "decode_random", "decode_shipped"]
+__all__ = ["batch_ratio", "cycles_260k", "decode_random", "decode_shipped", "resident_260k"]
 
 PROMPT = "Once upon a time"
 STEPS = 4
@@ -110,6 +110,41 @@ def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Pro
         forecast=_forecast(compiled, chunks),
         counters=counters,
     )
+
+
+def resident_260k(name: str, progress: Progress) -> list[Result]:
+    """Cycles of a decode step at position 128 of a model of the stories260K shape whose weights are
+    on the chip, from start command to interrupt; and the bytes of weights that it reads from
+    memory: what the weight stream received, less keys and values."""
+    config, position = find_preset("resident"), 128
+    shape = KNOWN_SHAPES["stories260k"]
+    compiled = compile_model(random_checkpoint(shape), config, WeightFormat.W8)
+    with open_device("rtl", config, memory_bytes=compiled.memory.size, progress=progress) as device:
+        runner = ModelRunner(compiled, device)
+        runner.keep_weights()
+        counters = measure(device, lambda: runner.run_chunk([1], position=position))
+    predicted = forecast(compiled.program, config, chunk_scalars(1, position))
+    figures = {
+        name: (counters["cycles"], "cycles", ""),
+        f"{name}_weight_bytes": (
+            counters["stream_bytes"] - predicted.bytes_by_kind["keys and values"],
+            "bytes",
+            "0",
+        ),
+    }
+    return [
+        Result(
+            name=each,
+            preset=config.name,
+            value=value,
+            unit=unit,
+            target=target,
+            cycles=counters["cycles"],
+            forecast=predicted.cycles,
+            counters=counters if each == name else {},
+        )
+        for each, (value, unit, target) in figures.items()
+    ]
 
 
 def _forecast(compiled: CompiledModel, chunks: Sequence[tuple[int, int]]) -> int:

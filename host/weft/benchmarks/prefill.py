@@ -6,14 +6,14 @@ from dataclasses import replace
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler import compile_model
-from weft.compiler.conventions import chunk_scalars
+from weft.compiler.conventions import chunk_scalars, encoder_scalars
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
 from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 
-__all__ = ["prefill_layers"]
+__all__ = ["encode", "prefill_layers"]
 
 VOCAB_SIZE = 256
 """The head is left out; the embedding only has to have rows."""
@@ -56,5 +56,31 @@ def prefill_layers(
         target=target,
         cycles=counters["cycles"],
         forecast=predicted,
+        counters=counters,
+    )
+
+
+def encode(
+    name: str, shape: ModelConfig, weights: str, length: int, target: str, progress: Progress
+) -> Result:
+    """Array cycles that carry an activation row / cycles, of an encoder with random weights over a
+    text, from the start command to the interrupt."""
+    config = find_preset("default")
+    model = replace(shape, vocab_size=VOCAB_SIZE, max_context=length)
+    compiled = compile_model(random_checkpoint(model), config, WeightFormat(weights))
+    size = compiled.memory.size
+    with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
+        runner = ModelRunner(compiled, device)
+        ids = [position % VOCAB_SIZE for position in range(length)]
+        counters = measure(device, lambda: runner.encode(ids))
+    scalars = encoder_scalars(length, runner.chunk_rows)
+    return Result(
+        name=name,
+        preset=config.name,
+        value=counters["mac_cycles"] / counters["cycles"],
+        unit="fraction",
+        target=target,
+        cycles=counters["cycles"],
+        forecast=forecast(compiled.program, config, scalars).cycles,
         counters=counters,
     )

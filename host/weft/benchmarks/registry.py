@@ -8,7 +8,7 @@ from functools import partial
 from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, prefill, speed
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
-from weft.model.shapes import KNOWN_SHAPES
+from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 
 __all__ = ["BENCHMARKS", "Benchmark", "Result", "run_benchmark"]
 
@@ -82,6 +82,14 @@ BENCHMARKS: dict[str, Benchmark] = {
         )
         for name, weights in (("prefill_smollm2", "w8"), ("prefill_smollm2_w4", "w4"))
     },
+    **{
+        name: Benchmark(
+            doc=f"128 tokens through an encoder of the MiniLM-L6 shape, {weights}: useful array "
+            "cycles",
+            run=partial(prefill.encode, name, ENCODER_SHAPES["minilm-l6"], weights, 128, "90 %"),
+        )
+        for name, weights in (("prefill_minilm", "w8"), ("prefill_minilm_w4", "w4"))
+    },
     "gemmini": Benchmark(
         doc="matrix products on preset wide: cycles, beside those of Gemmini",
         run=partial(gemmini.gemmini, "gemmini"),
@@ -97,6 +105,11 @@ BENCHMARKS: dict[str, Benchmark] = {
             ("prefill_260k", "w8", "64 tokens of prefill", 64, "90,000"),
         )
     },
+    "resident": Benchmark(
+        doc="a decode step of the stories260K shape at position 128 with all weights on the chip, "
+        "preset resident: cycles, and bytes of weights from memory",
+        run=partial(decode.resident_260k, "resident"),
+    ),
     "simulator": Benchmark(
         doc="simulated cycles per second of the default preset on this machine",
         run=speed.simulator_speed,

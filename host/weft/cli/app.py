@@ -8,7 +8,7 @@ from typing import NoReturn, cast
 import typer
 from rich.markup import escape
 
-from weft.cli import assembly, bench, board, evaluate, generate, info, plan, profile
+from weft.cli import assembly, bench, board, embed, evaluate, generate, info, plan, profile
 from weft.cli.console import errors
 from weft.errors import WeftError
 from weft_arch.device import DeviceError
@@ -30,6 +30,7 @@ app.command("bench")(bench.bench)
 app.command("plan")(plan.plan)
 app.command("profile")(profile.profile)
 app.command("eval")(evaluate.evaluate)
+app.command("embed")(embed.embed)
 app.add_typer(board.app, name="board")
 
 

@@ -14,7 +14,7 @@ from weft.compiler import compile_model
 from weft.devices import find_preset
 from weft.errors import WeftError, shown
 from weft.model import load_model
-from weft.quantize import WeightFormat
+from weft.weight_choice import check_name, choose_format
 
 __all__ = ["sim"]
 
@@ -60,12 +60,13 @@ def sim(
     config = find_preset(chosen)
     contents: list[tuple[int, bytes]] = []
     if model is not None:
-        form = WeightFormat.named(weights)
+        check_name(weights)
         loaded = load_model(model)
+        form = choose_format(weights, loaded.checkpoint)
         compiled = compile_model(
             loaded.checkpoint, config, form, max_context=max_model_len, max_sequences=1
         )
-        tell_loss(loaded, form)
+        tell_loss(loaded, form, asked=weights)
         contents.append((compiled.base, compiled.image.tobytes()))
 
     def ready(address: str) -> None:

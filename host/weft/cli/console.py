@@ -37,8 +37,12 @@ def write_file(path: Path, raw: bytes) -> None:
         raise FileError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def tell_loss(loaded: LoadedModel, weights: WeightFormat) -> None:
-    """Say in a line what a GGUF file's weights lost by being compiled, or that they did not."""
+def tell_loss(loaded: LoadedModel, weights: WeightFormat, *, asked: str) -> None:
+    """Say in a line what a GGUF file's weights lost by being compiled, or that they did not; and
+    which format was chosen where the user left that open."""
+    if weights != asked:
+        line = f"{loaded.name}: {asked} is {weights} for these weights."
+        errors.print(line, style="dim", markup=False, soft_wrap=True)
     sentence = loaded.repacked.sentence(weights)
     if sentence is not None:
         errors.print(f"{loaded.name}: {sentence}", style="dim", markup=False, soft_wrap=True)

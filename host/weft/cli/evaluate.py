@@ -2,20 +2,22 @@
 """`weft eval`: accuracy against the float model."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from weft.cli.console import build_progress, errors, output, tell_loss
+from weft.cli.console import build_progress, errors, make_folder, output, tell_loss
 from weft.cli.options import DeviceName, ModelName, PresetName
-from weft.errors import EvaluationError
+from weft.errors import EvaluationError, WeftError
 from weft.model import LoadedModel, held_out_path, load_model
 from weft.model.load import DEFAULT_MODEL
-from weft.quantize import WeightFormat
-from weft.scoring import Evaluation, Judged, read_texts
+from weft.profile.plots import MISSING, have_matplotlib
+from weft.quality import QualityReport
+from weft.quality_plots import plot_report
+from weft.scoring import Evaluation, read_texts
+from weft.weight_choice import check_name, choose_format
 
 __all__ = ["evaluate"]
 
@@ -25,7 +27,7 @@ def evaluate(
     device: DeviceName = "reference",
     preset: PresetName = "default",
     weights: Annotated[
-        str, typer.Option("--weights", help="Formats to judge, separated by commas.")
+        str, typer.Option("--weights", "-w", help="Formats to judge, separated by commas.")
     ] = "w8,w4",
     texts: Annotated[
         Path | None,
@@ -38,32 +40,44 @@ def evaluate(
         bool, typer.Option(help="Ask the held-out questions and count exact answers.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Also draw pictures into this folder.")
+    ] = None,
 ) -> None:
-    """Judge a model on a device: KL divergence, top-1 agreement, perplexity, exact answers."""
-    formats = [WeightFormat.named(name) for name in weights.split(",")]
+    """Judge a model on a device: KL divergence, top-1 agreement, perplexity, exact answers. Each
+    format is judged in float arithmetic and on the device."""
+    names = weights.split(",")
+    for name in names:
+        check_name(name)
+    if plots is not None and not have_matplotlib():
+        raise WeftError(MISSING)
     loaded = load_model(model)
-    stories = read_texts(texts or _held_out(loaded))
-    if limit is not None:
-        if limit < 1:
-            raise EvaluationError(f"limit is {limit}, but must be at least 1.")
-        stories = stories[:limit]
+    path = texts or _held_out(loaded)
+    stories = read_texts(path, limit)
     evaluation = Evaluation(loaded, stories)
     judged = [evaluation.of_float(answers=answers)]
-    for one in formats:
+    for name in names:
+        one = choose_format(name, loaded.checkpoint)
         errors.print(f"judging {one} ...", style="dim")
         judged.append(evaluation.of_float(one, answers=answers))
-        with build_progress() as report:
-            options = {"progress": report}
+        with build_progress() as progress:
+            options = {"progress": progress}
             judged.append(
                 evaluation.of_device(
                     one, device=device, preset=preset, answers=answers, device_options=options
                 )
             )
-        tell_loss(loaded, one)
+        tell_loss(loaded, one, asked=name)
+    report = QualityReport(
+        model=loaded.name, texts=path.name, n_texts=len(stories), rows=tuple(judged)
+    )
     if as_json:
-        typer.echo(json.dumps([asdict(j) for j in judged]))
+        typer.echo(json.dumps(report.to_json(), indent=1))
     else:
-        output.print(_table(judged, len(stories)))
+        output.print(_table(report))
+    if plots is not None:
+        make_folder(plots)
+        errors.print(plot_report(report, plots), soft_wrap=True)
 
 
 def _held_out(loaded: LoadedModel) -> Path:
@@ -73,27 +87,26 @@ def _held_out(loaded: LoadedModel) -> Path:
     return path
 
 
-def _table(judged: list[Judged], n_texts: int) -> Table:
-    positions = judged[0].comparison.positions
+def _table(report: QualityReport) -> Table:
+    questions = f", {report.questions:,} questions" if report.questions else ""
     table = Table(
-        title=f"{n_texts} texts, {positions:,} positions, against float",
+        title=f"{report.n_texts} texts, {report.positions:,} positions{questions}, against float",
         title_justify="left",
         box=None,
         padding=(0, 2, 0, 0),
     )
-    columns = ("run on", "weights", "mean KL", "max KL", "top-1", "perplexity", "exact answers")
+    columns = ("arithmetic", "weights", "mean KL", "99.9 %", "top-1", "perplexity", "exact")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < 2 else "right")
-    for one in judged:
-        c, a = one.comparison, one.answers
-        exact = "-" if a is None else f"{100 * a.exact_match:.1f} % of {a.questions}"
+        table.add_column(column, justify="left" if number < 2 else "right", no_wrap=True)
+    for row in report.rows:
+        c, a = row.comparison, row.answers
         table.add_row(
-            one.name,
-            one.weights,
+            row.arithmetic,
+            row.weights,
             f"{c.mean_kl:.6f}",
-            f"{c.max_kl:.4f}",
+            f"{c.p999_kl:.4f}",
             f"{100 * c.top1_agreement:.2f} %",
             f"{c.perplexity:.4f}",
-            exact,
+            "-" if a is None else f"{100 * a.exact_match:.1f} %",
         )
     return table

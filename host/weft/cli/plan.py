@@ -20,8 +20,9 @@ from weft.model.gguf import read_gguf_config
 from weft.model.gguf_file import is_gguf
 from weft.model.huggingface import read_config
 from weft.model.load import DEFAULT_MODEL, shipped_models
-from weft.model.shapes import KNOWN_SHAPES
+from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 from weft.quantize import WeightFormat
+from weft.weight_choice import shape_format
 from weft_arch.config import Configuration, ConfigurationError
 
 __all__ = ["plan"]
@@ -50,7 +51,7 @@ def plan(
     """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
     well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json."""
     config = _changed(find_preset(preset), changes or [])
-    form = WeightFormat.named(weights)
+    form = shape_format(weights)
     if fits:
         output.print(_fits(config, form))
         return
@@ -63,9 +64,14 @@ def plan(
         output.print()
 
 
+_LOADED = ("embedding", "rope", "position_embedding", "parameters")
+"""Regions of memory that LOAD reads."""
+
+
 def _shape(model: str) -> ModelConfig:
-    if model.lower() in KNOWN_SHAPES:
-        return KNOWN_SHAPES[model.lower()]
+    known = KNOWN_SHAPES | ENCODER_SHAPES
+    if model.lower() in known:
+        return known[model.lower()]
     path = Path(model)
     if path.is_dir() and model not in shipped_models():
         return read_config(path)
@@ -100,6 +106,9 @@ def _as_json(found: ModelForecast, form: WeightFormat) -> dict[str, object]:
             "bottleneck": found.bottleneck(of),
         }
 
+    if found.is_encoder:
+        text = {"tokens": found.prompt, **phase(found.prefill)}
+        return {"preset": found.config.name, "weights": form.value, "text": text}
     return {
         "preset": found.config.name,
         "weights": form.value,
@@ -127,6 +136,8 @@ def _phases(found: ModelForecast) -> Table:
         (f"prefill of {found.prompt}", found.prefill, f"{found.time_to_first_token:.3g} s"),
         (f"decode at {found.context}", found.decode, f"{found.tokens_per_second:,.3g} tokens/s"),
     ]
+    if found.is_encoder:
+        phases = [(f"text of {found.prompt}", found.prefill, phases[0][2])]
     if found.batch > 1:
         speed = f"{found.batch_tokens_per_second:,.3g} tokens/s"
         phases.append((f"{found.batch} at once", found.batched, speed))
@@ -146,14 +157,13 @@ def _phases(found: ModelForecast) -> Table:
 def _bytes(found: ModelForecast) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("bytes of")
-    table.add_column("prefill", justify="right")
-    table.add_column("decode", justify="right")
-    for kind in found.decode.bytes_by_kind:
-        table.add_row(
-            kind,
-            f"{found.prefill.bytes_by_kind[kind]:,}",
-            f"{found.decode.bytes_by_kind[kind]:,}",
-        )
+    phases = {"prefill": found.prefill, "decode": found.decode}
+    if found.is_encoder:
+        phases = {"text": found.prefill}
+    for name in phases:
+        table.add_column(name, justify="right")
+    for kind in found.prefill.bytes_by_kind:
+        table.add_row(kind, *(f"{of.bytes_by_kind[kind]:,}" for of in phases.values()))
     return table
 
 
@@ -166,24 +176,31 @@ def _places(found: ModelForecast) -> Table:
         table.add_column(column, justify="right" if column == "bytes" else "left", no_wrap=True)
 
     def bound(rows: int) -> str:
-        stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
         array = tile_cycles(config, rows)
+        if layout.memory.resident:
+            return f"{array} array"
+        stream = config.tile_bytes(bits) / config.memory_bytes_per_cycle
         return f"{max(stream, array):.0f} {'memory' if stream > array else 'array'}"
 
+    place = "resident memory" if layout.memory.resident else "memory (stream)"
     for name, tiles in found.weight_tiles():
         size = tiles * config.tile_bytes(bits)
         rows = 1 if name == "lm_head" else _rows(found)
-        table.add_row(name, "memory (stream)", f"{size:,}", bound(1), bound(rows))
+        table.add_row(name, place, f"{size:,}", bound(1), bound(rows))
     regions = layout.memory.regions
     table.add_row("keys and values", "memory (stream)", f"{regions['kv'].size:,}", "", "")
-    for name in ("embedding", "rope", "gains"):
-        table.add_row(name, "memory (loads)", f"{regions[name].size:,}", "", "")
-    word_bytes = 3 * config.lanes
-    for name, region in layout.chip.vector.items():
-        table.add_row(name, "vector memory", f"{region.size * word_bytes:,}", "", "")
-    block_bytes = (32 * config.activation_bits + 8) // 8
-    for name, region in layout.chip.activations.items():
-        table.add_row(f"{name} (codes)", "activation buffer", f"{region.size * block_bytes:,}")
+    word_bytes, block_bytes = 3 * config.lanes, (32 * config.activation_bits + 8) // 8
+    places = [
+        *((n, "memory (loads)", regions[n].size) for n in _LOADED),
+        *((n, "vector memory", r.size * word_bytes) for n, r in layout.chip.vector.items()),
+        *(
+            (f"{n} (codes)", "activation buffer", r.size * block_bytes)
+            for n, r in layout.chip.activations.items()
+        ),
+    ]
+    for name, place, size in places:
+        if size:
+            table.add_row(name, place, f"{size:,}", "", "")
     return table
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weft.compiler.building_blocks import BuildingBlocks, f24
 from weft.compiler.conventions import Register, Token
-from weft.compiler.plan import blocks_of
+from weft.compiler.head_rows import HeadRows
+from weft.compiler.weight_parts import WeightPart, blocks_of
 from weft_arch.isa import (
     Attend,
     Instruction,
@@ -43,7 +43,7 @@ class RowGroup:
     stored: int
 
 
-class AttentionLayer(BuildingBlocks):
+class AttentionLayer(HeadRows):
     """Builds the attention part of a layer."""
 
     def store_kv(self, values: int) -> None:
@@ -61,131 +61,84 @@ class AttentionLayer(BuildingBlocks):
 
     def attention_layer(self) -> None:
         """Norm, keys and values, queries, attention, output; the streams of the whole layer."""
-        chip, memory = self.chip, self.memory
-        kv_part, q_part, o_part = memory.layer_parts[:3]
+        chip, block = self.chip, self.memory.parameters.attention
+        (kv_part,), (q_part,) = self.memory.parts("wk"), self.memory.parts("wq")
+        (o_part,) = self.memory.parts("wo")
         self.add(
             self.stream((kv_part, q_part), 0, Register.WEIGHTS),
-            self.load_gain("gain_a", 0, Register.GAINS, Token.GAIN_A_FREE, Token.GAIN_A),
-            *self.norm("gain_a", Token.X, Token.GAIN_A, Token.GAIN_A_FREE, Token.NORMED),
-            self.matmul(
-                kv_part,
-                "normed",
-                chip.vector["keys_values"].base,
-                wait_a=Token.NORMED,
-                signal_a=Token.KEYS_VALUES,
+            self.load_parameters("a", block, 0, register=Register.PARAMETERS),
+            *self.branch_in(
+                "a", block, "attention_norm", o_part, wait=Token.X, signal=Token.NORMED
             ),
+            self.keys_values_product(kv_part, Token.NORMED),
         )
-        queries = self.matmul(
-            q_part,
-            "normed",
-            chip.vector["queries"].base,
-            wait_a=0 if chip.queries_apart else Token.KEYS_VALUES_FREE,
-            signal_a=Token.QUERIES,
-        )
-        keys_values = list(self.keys_values())
+        queries = self.queries_product(wait_a=0 if chip.queries_apart else Token.KEYS_VALUES_FREE)
+        free = 0 if chip.queries_apart else Token.KEYS_VALUES_FREE
+        keys_values = list(self.keys_values(free=free))
         self.add(*([queries, *keys_values] if chip.queries_apart else [*keys_values, queries]))
         for values in (0, 1):
             self.store_kv(values)
-        self.add(*self.queries())
+        slots, row_words = range(chip.heads.n_slots), self.words(self.model.q_dim)
+        first, signals = chip.vector["queries"].base, (Token.QUERY_CODES, 0)
+        self.add(*self.queries(slots, first, row_words, signals=signals))
+        self.attend_groups()
+        self.attention_out()
+
+    def keys_values_product(self, part: WeightPart, wait: int) -> Instruction:
+        """The MATMUL of keys and values, or of either."""
+        return self.matmul(
+            part,
+            "normed",
+            self.chip.vector["keys_values"].base,
+            bias=self.bias_of("a", self.memory.parameters.attention, part),
+            wait_a=wait,
+            signal_a=Token.KEYS_VALUES,
+        )
+
+    def queries_product(self, wait_a: int) -> Instruction:
+        """The MATMUL of queries."""
+        (part,) = self.memory.parts("wq")
+        return self.matmul(
+            part,
+            "normed",
+            self.chip.vector["queries"].base,
+            bias=self.bias_of("a", self.memory.parameters.attention, part),
+            wait_a=wait_a,
+            signal_a=Token.QUERIES,
+        )
+
+    def attend_groups(self) -> None:
+        """Attention of all groups, signals ATTENDED."""
+        slots = range(self.chip.heads.n_slots)
+        behind = len(slots) - 1 if self.chip.slots_at_once == len(slots) else 1
         for group in self.groups():
-            self.add(*(self.stream_kv(slot, group) for slot in range(chip.heads.n_slots)))
-            self.add(*(self.attend(slot, group) for slot in range(chip.heads.n_slots)))
-            self.add(*self.attended(group))
+            self.add(*(self.stream_kv(slot, group) for slot in slots))
+            for slot in slots:
+                self.add(self.attend(slot, group))
+                if slot >= behind:
+                    self.add(*self.attended(slot - behind, group))
+            for slot in slots[len(slots) - behind :]:
+                self.add(*self.attended(slot, group))
+            self.add(*self.packed(group))
         if self.several_groups():
             self.add(Vector(signal_a=Token.ATTENDED, words=1))
-        skipped = (kv_part.tiles + q_part.tiles) * self.config.tile_bytes(memory.weight_bits)
+
+    def attention_out(self) -> None:
+        """The stream of the rest of the layer; the output's product."""
+        (part,) = self.memory.parts("wo")
+        rest = self.memory.layer_parts[self.memory.layer_parts.index(part) :]
         self.add(
-            self.stream(memory.layer_parts[2:], skipped, Register.WEIGHTS),
-            self.matmul(
-                o_part,
+            self.stream(rest, self.memory.bytes_before(part, self.config), Register.WEIGHTS),
+            *self.branch_out(
+                "a",
+                self.memory.parameters.attention,
+                "attention_norm",
+                part,
                 "attended",
-                chip.vector["x"].base,
-                residual=True,
-                wait_a=Token.ATTENDED,
-                signal_a=Token.X_ATTENTION,
+                wait=Token.ATTENDED,
+                signal=self.x_attention,
             ),
         )
-
-    def zeros_between_heads(self) -> Iterable[Instruction]:
-        """Zeros where heads do not fill their slots; nothing overwrites them."""
-        heads = self.chip.heads
-        if heads.fill_slots:
-            return
-        head_words = self.words(self.model.head_dim)
-        start = self.chip.vector["padded"].base + head_words
-        yield Vector(
-            operation=VectorOp.MUL,
-            operand_b=OperandB.IMMEDIATE,
-            address=f24(0.0),
-            count_reg=Register.ROWS,
-            inner=2 * heads.n_slots,
-            words=heads.slot_words - head_words,
-            a=start,
-            a_outer=2 * heads.n_slots * heads.slot_words,
-            a_inner=heads.slot_words,
-            d=start,
-            d_outer=2 * heads.n_slots * heads.slot_words,
-            d_inner=heads.slot_words,
-        )
-
-    def keys_values(self) -> Iterable[Instruction]:
-        """Rotate the keys, quantise keys and values.
-
-        Keys of heads that fill a slot are quantised as they are rotated; others are rotated in
-        place, or into the slots between zeros, and quantised slot by slot.
-        """
-        heads, vector = self.chip.heads, self.chip.vector
-        head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
-        kv_words = self.words(self.model.kv_dim)
-        slot_words = heads.slot_words
-        keys = slots = vector["keys_values"].base
-        slot_stride, values = 2 * kv_words, kv_words
-        if not heads.fill_slots:
-            slots, slot_stride = vector["padded"].base, 2 * heads.n_slots * slot_words
-            values = heads.n_slots * slot_words
-        heads_apart = head_words if heads.fill_slots else slot_words
-        each: dict[str, Any] = {
-            "count_reg": Register.ROWS,
-            "inner": self.model.n_kv_heads,
-            "words": head_words,
-            "a_outer": 2 * kv_words,
-            "a_inner": head_words,
-            "d_outer": slot_stride,
-            "d_inner": heads_apart,
-        }
-        yield Vector(
-            wait_a=Token.KEYS_VALUES,
-            operation=VectorOp.ROPE,
-            to=VectorDestination.KEYS if heads.are_slots else VectorDestination.VECTOR_MEMORY,
-            address=head_words,
-            a=keys,
-            b=vector["rope"].base,
-            b_outer=4 * head_words,
-            d=slots,
-            group_words=per_block,
-            **each,
-        )
-        if not heads.fill_slots:
-            yield Vector(operation=VectorOp.COPY, a=keys + kv_words, d=slots + values, **each)
-        for to, start, group_words in (
-            (VectorDestination.KEYS, slots, per_block),
-            (VectorDestination.VALUES, slots + values, slot_words),
-        ):
-            if to == VectorDestination.KEYS and heads.are_slots:
-                continue
-            last = to == VectorDestination.VALUES and not self.chip.queries_apart
-            yield Vector(
-                signal_a=Token.KEYS_VALUES_FREE if last else 0,
-                operation=VectorOp.COPY,
-                to=to,
-                count_reg=Register.ROWS,
-                inner=heads.n_slots,
-                words=slot_words,
-                a=start,
-                a_outer=slot_stride,
-                a_inner=slot_words,
-                group_words=group_words,
-            )
 
     def append(self, values: int, **fields: Any) -> Instruction:
         """The STORE_KV of quantised keys or values."""
@@ -197,81 +150,14 @@ class AttentionLayer(BuildingBlocks):
             **fields,
         )
 
-    def queries(self) -> Iterable[Instruction]:
-        """Rotate and scale the queries, quantise them into the rows of their slots."""
-        heads, vector = self.chip.heads, self.chip.vector
-        head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
-        rope = vector["rope"].base + 2 * head_words
-        parts = [
-            (kv_head, *piece)
-            for kv_head in range(heads.n_kv_heads)
-            for piece in self._query_pieces(kv_head % heads.per_slot)
-        ]
-        for number, (kv_head, word, size, block, offset) in enumerate(parts):
-            yield Vector(
-                wait_a=Token.QUERIES if number == 0 else 0,
-                signal_a=Token.QUERY_CODES if number == len(parts) - 1 else 0,
-                operation=VectorOp.ROPE,
-                to=VectorDestination.ACTIVATIONS,
-                address=head_words,
-                count_reg=Register.ROWS,
-                inner=heads.group,
-                words=size,
-                a=vector["queries"].base + kv_head * heads.group * head_words + word,
-                a_outer=self.words(self.model.q_dim),
-                a_inner=head_words,
-                b=rope + word,
-                b_outer=4 * head_words,
-                d=self._query_block(kv_head) + block,
-                d_outer=heads.rows * heads.k_blocks,
-                d_inner=heads.k_blocks,
-                group_words=per_block,
-                fill=int(size % per_block > 0),
-                group_offset=offset,
-            )
-
-    def _query_pieces(self, place: int) -> list[tuple[int, int, int, int]]:
-        """As `Heads.pieces`, with whole blocks that lie side by side joined."""
-        per_block = self.config.words_per_block
-        joined: list[tuple[int, int, int, int]] = []
-        for word, size, block, offset in self.chip.heads.pieces(place):
-            if size == per_block and joined and joined[-1][1] % per_block == 0:
-                word, size, block, offset = joined.pop()
-                size += per_block
-            joined.append((word, size, block, offset))
-        return joined
-
-    def zeros_around_queries(self) -> Iterable[Instruction]:
-        """Zeros in the blocks of a slot that are another head's; nothing overwrites them."""
-        heads, per_block = self.chip.heads, self.config.words_per_block
-        for kv_head in range(heads.n_kv_heads):
-            for block in heads.empty_blocks(kv_head % heads.per_slot):
-                yield Vector(
-                    operation=VectorOp.MUL,
-                    operand_b=OperandB.IMMEDIATE,
-                    address=f24(0.0),
-                    to=VectorDestination.ACTIVATIONS,
-                    count_reg=Register.ROWS,
-                    inner=heads.group,
-                    words=per_block,
-                    a=self.chip.vector["queries"].base,
-                    d=self._query_block(kv_head) + block,
-                    d_outer=heads.rows * heads.k_blocks,
-                    d_inner=heads.k_blocks,
-                    group_words=per_block,
-                )
-
-    def _query_block(self, kv_head: int) -> int:
-        """First block of the first query row that goes with a KV head."""
-        heads = self.chip.heads
-        slot, place = divmod(kv_head, heads.per_slot)
-        row = slot * self.chip.chunk_rows * heads.rows + place * heads.group
-        return self.chip.activations["queries"].base + row * heads.k_blocks
-
     def _attention_word(self, slot: int) -> int:
         heads = self.chip.heads
         size = self.chip.chunk_rows * heads.rows * heads.slot_words
-        return self.chip.vector["attention"].base + slot * size
+        return self.chip.vector["attention"].base + slot % self.chip.slots_at_once * size
+
+    def _row_scalar(self, slot: int, group: RowGroup) -> int:
+        rows = slot % self.chip.slots_at_once * self.chip.chunk_rows + group.first
+        return rows * self.chip.heads.rows
 
     def stream_kv(self, slot: int, group: RowGroup) -> Instruction:
         """A slot's keys and values for a group of rows."""
@@ -289,38 +175,44 @@ class AttentionLayer(BuildingBlocks):
         first_row = group.first * heads.rows
         return Attend(
             wait_a=Token.QUERY_CODES if slot == 0 and group.first == 0 else 0,
+            wait_b=Token.HEADS_FREE if slot >= self.chip.slots_at_once else 0,
             signal_a=Token.HEADS,
-            address=self._query_block(slot * heads.per_slot) + first_row * heads.k_blocks,
+            address=self.query_block(slot * heads.per_slot) + first_row * heads.k_blocks,
             **group.query_rows,
             aux_a_reg=group.position,
             aux_b_reg=Register.CONTEXT,
             activation_stride=heads.k_blocks,
             k_blocks=heads.k_blocks,
             rows_per_position=heads.rows,
-            causal=1,
+            causal=int(self.model.causal),
             probabilities=self.chip.activations["probabilities"].base,
             destination=self._attention_word(slot) + first_row * heads.slot_words,
             destination_stride=heads.slot_words,
-            row_scalar=slot * self.chip.chunk_rows * heads.rows + first_row,
+            row_scalar=self._row_scalar(slot, group),
         )
 
-    def attended(self, group: RowGroup) -> Iterable[Instruction]:
-        """Divide a group's results by the softmax sums and quantise, heads side by side."""
+    def _attended_codes(self, group: RowGroup) -> int:
+        row_blocks = blocks_of(self.model.q_dim)
+        return self.chip.activations["attended"].base + group.first * row_blocks
+
+    def attended(self, slot: int, group: RowGroup) -> Iterable[Instruction]:
+        """Divide a group's results in a slot by the softmax sums; quantise them, or put them where
+        all heads lie side by side."""
         chip, heads = self.chip, self.chip.heads
-        head_words, per_block = self.words(self.model.head_dim), self.config.words_per_block
+        head_words = self.words(self.model.head_dim)
         packed = not heads.are_slots
         row_words = self.words(self.model.q_dim)
-        row_blocks = blocks_of(self.model.q_dim)
-        first_row = group.first * heads.rows
-        done = 0 if self.several_groups() else Token.ATTENDED
-        codes = chip.activations["attended"].base + group.first * row_blocks
-        for kv_head in range(heads.n_kv_heads):
-            slot, place = divmod(kv_head, heads.per_slot)
-            first_head = kv_head * heads.group
-            last = kv_head == heads.n_kv_heads - 1
+        last_slot = slot == heads.n_slots - 1
+        done = Token.ATTENDED if last_slot and not packed and not self.several_groups() else 0
+        free = Token.HEADS_FREE if slot + chip.slots_at_once < heads.n_slots else 0
+        first = slot * heads.per_slot
+        places = range(min(heads.per_slot, heads.n_kv_heads - first))
+        for place in places:
+            first_head, last = (first + place) * heads.group, place == places[-1]
             yield Vector(
                 wait_a=Token.HEADS if place == 0 else 0,
-                signal_a=done if last and not packed else 0,
+                signal_a=done if last else 0,
+                signal_b=free if last else 0,
                 operation=VectorOp.MUL,
                 operand_b=OperandB.ROW_SCALAR,
                 to=VectorDestination.VECTOR_MEMORY if packed else VectorDestination.ACTIVATIONS,
@@ -328,27 +220,32 @@ class AttentionLayer(BuildingBlocks):
                 inner=heads.group,
                 words=head_words,
                 a=self._attention_word(slot)
-                + first_row * heads.slot_words
+                + group.first * heads.rows * heads.slot_words
                 + place * (heads.group * heads.slot_words + head_words),
                 a_outer=heads.rows * heads.slot_words,
                 a_inner=heads.slot_words,
-                b=slot * chip.chunk_rows * heads.rows + first_row + place * heads.group,
+                b=self._row_scalar(slot, group) + place * heads.group,
                 b_outer=heads.rows,
                 b_inner=1,
                 d=chip.vector["packed"].base + group.first * row_words + first_head * head_words
                 if packed
-                else codes + first_head * heads.k_blocks,
-                d_outer=row_words if packed else row_blocks,
+                else self._attended_codes(group) + first_head * heads.k_blocks,
+                d_outer=row_words if packed else blocks_of(self.model.q_dim),
                 d_inner=head_words if packed else heads.k_blocks,
-                group_words=per_block,
+                group_words=self.config.words_per_block,
             )
-        if packed:
-            yield from self.quantize_rows(
-                VectorOp.COPY,
-                self.model.q_dim,
-                signals=(done, 0),
-                rows=group.rows,
-                a=chip.vector["packed"].base + group.first * row_words,
-                a_outer=row_words,
-                d=codes,
-            )
+
+    def packed(self, group: RowGroup) -> Iterable[Instruction]:
+        """Quantise a group's results, heads side by side, where that is not done yet."""
+        if self.chip.heads.are_slots:
+            return
+        row_words = self.words(self.model.q_dim)
+        yield from self.quantize_rows(
+            VectorOp.COPY,
+            self.model.q_dim,
+            signals=(0 if self.several_groups() else Token.ATTENDED, 0),
+            rows=group.rows,
+            a=self.chip.vector["packed"].base + group.first * row_words,
+            a_outer=row_words,
+            d=self._attended_codes(group),
+        )

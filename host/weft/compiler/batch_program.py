@@ -5,8 +5,9 @@ What belongs to a row's sequence (its cache, its keys) is done row by row. The r
 BATCH_REGISTER on name the rows; see `conventions.batch_scalars`.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from weft.compiler.attention import RowGroup
 from weft.compiler.conventions import (
@@ -16,13 +17,13 @@ from weft.compiler.conventions import (
     Register,
     Token,
 )
-from weft.compiler.llama_program import LlamaProgram
-from weft_arch.isa import Instruction, Load, LoadFormat, Scalar, ScalarOp
+from weft.compiler.transformer_program import TransformerProgram
+from weft_arch.isa import Scalar, ScalarOp
 
 __all__ = ["BatchProgram"]
 
 
-class BatchProgram(LlamaProgram):
+class BatchProgram(TransformerProgram):
     """Row b is a position of one sequence, both from register BATCH_REGISTER + b."""
 
     logit_rows = Register.ROWS
@@ -35,21 +36,10 @@ class BatchProgram(LlamaProgram):
         """Always: one per row."""
         return True
 
-    def load_rope(self) -> Iterable[Instruction]:
-        """Rows of the table, gathered by the rows' positions."""
-        row_words = 4 * self.words(self.model.head_dim)
-        yield Scalar(destination=Register.ADDRESS, address=self.memory.regions["positions"].base)
-        yield Load(
-            address=self.memory.regions["rope"].base,
-            aux_a_reg=Register.ADDRESS,
-            gather=1,
-            count_reg=Register.ROWS,
-            format=LoadFormat.F32,
-            words=row_words,
-            destination=self.chip.vector["rope"].base,
-            destination_stride=row_words,
-            row_bytes=self.memory.rope_row_bytes,
-        )
+    def rows_of_positions(self, row_bytes: int) -> dict[str, Any]:
+        """Gathered by the rows' positions."""
+        self.ids_of_rows("positions")
+        return {"gather": 1, "aux_a_reg": Register.ADDRESS}
 
     @contextmanager
     def row(self, number: int) -> Generator[None]:

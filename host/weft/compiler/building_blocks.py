@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the program of a model is built from: loops, norms, quantised rows, products."""
+"""What the program of a model is built from: loops, quantised rows, products."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft.compiler.conventions import Register
 from weft.compiler.graph import Graph
-from weft.compiler.plan import MemoryPlan, OnChipPlan, WeightPart, blocks_of
+from weft.compiler.plan import MemoryPlan, OnChipPlan
+from weft.compiler.weight_parts import WeightPart, blocks_of
 from weft.model import ModelConfig
 from weft_arch import float24
 from weft_arch.config import Configuration
 from weft_arch.isa import (
     InitMode,
     Instruction,
-    Load,
-    LoadFormat,
     Loop,
     Matmul,
     OperandB,
-    Reduce,
-    ReduceOp,
-    ReducePost,
+    Resident,
     Scalar,
     ScalarOp,
     StreamWeights,
@@ -52,6 +49,11 @@ class BuildingBlocks:
     def add(self, *instructions: Instruction) -> None:
         """Put instructions at the end."""
         self.program.extend(instructions)
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of a weight tile."""
+        return self.config.tile_bytes(self.memory.weight_bits)
 
     def words(self, width: int) -> int:
         """Vector memory words of a row of ``width`` values."""
@@ -89,6 +91,7 @@ class BuildingBlocks:
         width: int,
         *,
         wait: int = 0,
+        wait_b: int = 0,
         signals: tuple[int, int] = (0, 0),
         rows: Mapping[str, int] | None = None,
         a: int,
@@ -118,63 +121,11 @@ class BuildingBlocks:
                 group_words=per_block,
                 fill=fill,
                 wait_a=wait if number == 0 else 0,
+                wait_b=wait_b if number == 0 else 0,
                 signal_a=signals[0] if last else 0,
                 signal_b=signals[1] if last else 0,
                 **operand_b,
             )
-
-    def norm(
-        self, gain: str, wait: int, gain_ready: int, gain_free: int, signal: int
-    ) -> Iterable[Instruction]:
-        """x * rsqrt(mean(x * x) + eps), then times the gain and quantised."""
-        dim, vector = self.model.dim, self.chip.vector
-        words = self.words(dim)
-        yield Reduce(
-            wait_a=wait,
-            operation=ReduceOp.SUM_SQUARES,
-            post=ReducePost.RSQRT,
-            address=f24(1 / dim),
-            offset=f24(self.model.norm_eps),
-            count_reg=Register.ROWS,
-            words=words,
-            a=vector["x"].base,
-            a_outer=words,
-            d_outer=1,
-        )
-        yield Vector(
-            operation=VectorOp.MUL,
-            operand_b=OperandB.ROW_SCALAR,
-            wait_a=gain_ready,
-            count_reg=Register.ROWS,
-            words=words,
-            a=vector["x"].base,
-            a_outer=words,
-            b_outer=1,
-            d=vector["scratch"].base,
-            d_outer=words,
-        )
-        yield from self.quantize_rows(
-            VectorOp.MUL,
-            dim,
-            signals=(signal, gain_free),
-            a=vector["scratch"].base,
-            a_outer=words,
-            b=vector[gain].base,
-            d=self.chip.activations["normed"].base,
-        )
-
-    def load_gain(self, gain: str, address: int, reg: int, free: int, ready: int) -> Instruction:
-        """The LOAD of a norm's gain; waits on ``free`` and signals ``ready``."""
-        return Load(
-            wait_a=free,
-            signal_a=ready,
-            address=address,
-            address_reg=reg,
-            count=1,
-            format=LoadFormat.F32,
-            words=self.words(self.model.dim),
-            destination=self.chip.vector[gain].base,
-        )
 
     def matmul(
         self,
@@ -183,16 +134,19 @@ class BuildingBlocks:
         destination: int,
         *,
         residual: bool = False,
+        bias: int | None = None,
         **more: Any,
     ) -> Instruction:
         """A product with the next weights of the stream, to vector memory; a residual is added to
-        what is there."""
+        what is there, a bias is the word of a vector that every row begins with."""
         n_tiles = sum(part.n_tiles)
-        init: dict[str, Any] = {
-            "init": InitMode.VECTOR_MEMORY,
-            "initial": destination,
-            "initial_stride": n_tiles,
-        }
+        init: dict[str, Any] = {}
+        if residual:
+            init = {"initial": destination, "initial_stride": n_tiles}
+        elif bias is not None:
+            init = {"initial": bias}
+        if init:
+            init["init"] = InitMode.VECTOR_MEMORY
         return Matmul(
             count_reg=Register.ROWS,
             address=self.chip.activations[source].base,
@@ -202,11 +156,27 @@ class BuildingBlocks:
             format=self.format,
             destination=destination,
             destination_stride=n_tiles,
-            **(init if residual else {}),
+            **init,
             **more,
         )
 
-    def stream(self, parts: Iterable[WeightPart], start: int, reg: int) -> Instruction:
-        """The weights of parts that lie side by side in memory, from ``start`` + ``reg``."""
+    def weight_address(self, skipped: int) -> int:
+        """What STREAM_WEIGHTS calls the weights behind the first ``skipped`` bytes of them: their
+        address, or where they stay on the chip, their place."""
+        if not self.memory.resident:
+            return self.memory.regions["weights"].base + skipped
+        places = self.config.resident_tile_places(self.memory.weight_bits)
+        return skipped // self.tile_bytes * places
+
+    def stream(self, parts: Iterable[WeightPart], skipped: int, reg: int) -> Instruction:
+        """The weights of parts that lie side by side, ``skipped`` bytes behind those that ``reg``
+        names, or behind the model's first where that is 0."""
         tiles = sum(p.tiles for p in parts)
-        return StreamWeights(address=start, address_reg=reg, count=tiles, format=self.format)
+        origin = self.weight_address(0) if reg else 0
+        return StreamWeights(
+            address=self.weight_address(skipped) - origin,
+            address_reg=reg,
+            count=tiles,
+            format=self.format,
+            resident=Resident.REPLAY if self.memory.resident else Resident.NONE,
+        )

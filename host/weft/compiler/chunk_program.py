@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program that appends adjacent tokens to one sequence: prompts, and steps of one token."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from weft.compiler.attention import RowGroup
 from weft.compiler.conventions import Register, Token
-from weft.compiler.llama_program import LlamaProgram
-from weft_arch.isa import Instruction, Load, LoadFormat, Scalar, ScalarOp
+from weft.compiler.transformer_program import TransformerProgram
+from weft_arch.isa import Instruction, Scalar, ScalarOp
 
 __all__ = ["ChunkProgram"]
 
 
-class ChunkProgram(LlamaProgram):
+class ChunkProgram(TransformerProgram):
     """Rows are the positions POSITION to POSITION + ROWS - 1 of the sequence at SEQUENCE."""
 
     logit_rows = Register.LOGITS
@@ -30,20 +31,10 @@ class ChunkProgram(LlamaProgram):
         """QUERY_ROWS = query rows of a slot for so many positions."""
         return self.compute(Register.QUERY_ROWS, ScalarOp.MUL, rows, self.chip.heads.rows)
 
-    def load_rope(self) -> Iterable[Instruction]:
-        """Adjacent rows of the table."""
-        r, row_words = Register, 4 * self.words(self.model.head_dim)
-        yield self.compute(r.ADDRESS, ScalarOp.MUL, r.POSITION, self.memory.rope_row_bytes)
-        yield Load(
-            address=self.memory.regions["rope"].base,
-            address_reg=r.ADDRESS,
-            count_reg=r.ROWS,
-            format=LoadFormat.F32,
-            words=row_words,
-            destination=self.chip.vector["rope"].base,
-            destination_stride=row_words,
-            row_bytes=self.memory.rope_row_bytes,
-        )
+    def rows_of_positions(self, row_bytes: int) -> dict[str, Any]:
+        """Adjacent rows."""
+        self.add(self.compute(Register.ADDRESS, ScalarOp.MUL, Register.POSITION, row_bytes))
+        return {"address_reg": Register.ADDRESS}
 
     def store_kv(self, values: int) -> None:
         """All rows at once."""

@@ -13,11 +13,13 @@ from weft.compiler.conventions import (
     MOST_BATCH_ROWS,
     batch_scalars,
     chunk_scalars,
+    encoder_scalars,
 )
-from weft.compiler.emit import emit, emit_batch
+from weft.compiler.emit import emit, emit_batch, emit_keep
 from weft.compiler.hazards import check_hazards
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
+from weft.compiler.support import longest_context, unsupported
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
 from weft.quantize import WeightFormat
@@ -55,6 +57,8 @@ class CompiledModel:
     program: tuple[Instruction, ...]
     batch: Batch | None
     """none where there is one sequence, or no room for two rows and their program"""
+    keep: tuple[Instruction, ...]
+    """the program that has to run first, where weights stay on the chip; else empty"""
     image: NDArray[np.uint8]
     program_file: bytes
 
@@ -67,6 +71,7 @@ class Layout:
     memory: MemoryPlan
     program: tuple[Instruction, ...]
     batch: Batch | None
+    keep: tuple[Instruction, ...]
 
 
 def lay_out(
@@ -81,14 +86,15 @@ def lay_out(
     chunk_rows: int | None = None,
 ) -> Layout:
     """Everything of `compile_model` that needs no weights."""
-    context = model.max_context if max_context is None else max_context
-    if not 1 <= context <= model.max_context:
-        raise CompileError(f"max_context is {context}; this model takes 1 to {model.max_context}.")
-    model_graph = graph.llama_graph(model)
+    reason = unsupported(model)
+    if reason is not None:
+        raise CompileError(reason)
+    context = _context(model, max_context)
+    model_graph = graph.transformer_graph(model)
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
     plan.check(model_graph, chip, config)
-    most_rows = 1 if all_logits else _batch_rows(max_sequences, context)
+    most_rows = 1 if all_logits or model.head == "none" else _batch_rows(max_sequences, context)
 
     def plan_memory(batch: OnChipPlan | None) -> MemoryPlan:
         return plan.plan_memory(
@@ -96,7 +102,7 @@ def lay_out(
             config,
             chip,
             batch=batch,
-            weight_bits=8 if weights is WeightFormat.W8 else 4,
+            weights=weights,
             max_context=context,
             max_sequences=max_sequences,
             base=base,
@@ -118,7 +124,18 @@ def lay_out(
         memory=memory,
         program=tuple(emit(model_graph, config, chip, memory)),
         batch=batch,
+        keep=tuple(emit_keep(config, memory)) if memory.resident else (),
     )
+
+
+def _context(model: ModelConfig, max_context: int | None) -> int:
+    """The context to compile for, by default the longest."""
+    longest = longest_context(model)
+    context = longest if max_context is None else max_context
+    if 1 <= context <= longest:
+        return context
+    window = " with its sliding window" if longest < model.max_context else ""
+    raise CompileError(f"max_context is {context}; this model takes 1 to {longest}{window}.")
 
 
 def _batch_rows(max_sequences: int, context: int) -> int:
@@ -145,7 +162,7 @@ def compile_model(
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
     Raises `CompileError` when the model does not fit.
     """
-    context = checkpoint.config.max_context if max_context is None else max_context
+    context = _context(checkpoint.config, max_context)
     weight_format = WeightFormat(weights)
     layout = lay_out(
         checkpoint.config,
@@ -168,16 +185,23 @@ def compile_model(
             write_limit=memory.size,
         )
 
-    for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
-        if position + rows <= context:
-            scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
-            check(layout.program, scalars)
+    if checkpoint.config.head == "none":
+        for rows in {1, min(2 * chip.chunk_rows + 1, context)}:
+            check(layout.program, encoder_scalars(rows, chip.chunk_rows))
+    else:
+        for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
+            if position + rows <= context:
+                scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
+                check(layout.program, scalars)
     image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
     programs = {"program": layout.program}
     if layout.batch:
         rows = layout.batch.chip.chunk_rows
         check(layout.batch.program, batch_scalars([(k, min(k, context - 1)) for k in range(rows)]))
         programs["batch_program"] = layout.batch.program
+    if layout.keep:
+        check(layout.keep, {})
+        programs["keep_program"] = layout.keep
     for region, program in programs.items():
         raw = np.frombuffer(
             _encoded(config, program)[-INSTRUCTION_BYTES * len(program) :], np.uint8
@@ -195,6 +219,7 @@ def compile_model(
         memory=memory,
         program=layout.program,
         batch=layout.batch,
+        keep=layout.keep,
         image=image,
         program_file=_encoded(config, layout.program),
     )

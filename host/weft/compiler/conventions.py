@@ -11,11 +11,14 @@ __all__ = [
     "BATCH_POSITION_BITS",
     "BATCH_REGISTER",
     "BATCH_SEQUENCE_BITS",
+    "ENCODER_CHUNKS",
+    "ENCODER_CHUNK_ROWS",
     "MOST_BATCH_ROWS",
     "Register",
     "Token",
     "batch_scalars",
     "chunk_scalars",
+    "encoder_scalars",
     "even_chunks",
 ]
 
@@ -34,7 +37,7 @@ class Register(IntEnum):
     CONTEXT = 3
     """keys that an ATTEND goes through"""
     WEIGHTS = 4
-    GAINS = 5
+    PARAMETERS = 5
     KV = 6
     ADDRESS = 7
     """of whatever comes next"""
@@ -60,6 +63,8 @@ MOST_BATCH_ROWS = N_SCALARS - BATCH_REGISTER
 BATCH_POSITION_BITS = 16
 BATCH_SEQUENCE_BITS = 15
 """A batch register: position, sequence, and 1 in the highest bit."""
+ENCODER_CHUNK_ROWS, ENCODER_CHUNKS = 12, 13
+"""Registers of an encoder's program; others use them otherwise."""
 
 
 class Token(IntEnum):
@@ -78,15 +83,25 @@ class Token(IntEnum):
     NORMED_FFN = 10
     GATE_UP = 11
     HIDDEN = 12
-    GAIN_A = 13
-    GAIN_A_FREE = 14
-    GAIN_B = 15
-    GAIN_B_FREE = 16
+    PARAMETERS_A = 13
+    PARAMETERS_A_FREE = 14
+    PARAMETERS_B = 15
+    PARAMETERS_B_FREE = 16
     LOGITS = 17
     LOGITS_FREE = 18
     GATE_UP_FREE = 19
     KEYS_VALUES_FREE = 20
     """used where the queries take the words of keys and values"""
+    BRANCH_OUT = 21
+    """used where a norm follows the product that ends a part of a layer"""
+    EMBEDDED = 22
+    """used where more belongs to a row than its embedding"""
+    X_FREE = 23
+    """used where x waits in memory between operations"""
+    X_OUT = 24
+    """used there too: x ready to be stored"""
+    HEADS_FREE = 25
+    """used where the slots of attention take turns"""
 
 
 def even_chunks(count: int, most: int) -> list[tuple[int, int]]:
@@ -108,6 +123,17 @@ def chunk_scalars(
         Register.SEQUENCE: sequence,
         Register.HEAD: int(head),
         Register.LOGITS: logit_rows,
+    }
+
+
+def encoder_scalars(rows: int, most: int) -> dict[int, int]:
+    """The registers that an encoder's program begins with, for a text of ``rows`` tokens in the
+    fewest chunks of at most ``most``, alike in size."""
+    chunks = -(-rows // most)
+    return {
+        Register.CONTEXT: rows,
+        ENCODER_CHUNK_ROWS: -(-rows // chunks),
+        ENCODER_CHUNKS: chunks,
     }
 
 

@@ -15,19 +15,22 @@ from weft.errors import CompileError
 from weft.model import Activation, ModelConfig
 
 __all__ = [
+    "Activate",
+    "Add",
     "Attention",
     "Embed",
-    "GatedActivation",
+    "Emit",
     "Graph",
     "Head",
     "Kind",
     "Linear",
     "Norm",
     "Op",
+    "Quantize",
     "StoreKV",
     "Value",
     "check",
-    "llama_graph",
+    "transformer_graph",
 ]
 
 
@@ -49,53 +52,79 @@ class Value:
 
 @dataclass(frozen=True, kw_only=True)
 class Embed:
-    """out = rows of the token embedding."""
+    """out = rows of the token embedding, scaled; with what belongs to each row's position added
+    when ``positions``."""
 
     out: Value
+    positions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Norm:
-    """out = quantised RMSNorm of source, times the gain called ``gain``."""
+    """out = norm of source, times the gain called ``gain``; plus its bias when ``bias``. CODES are
+    quantised."""
 
     source: Value
     gain: str
+    out: Value
+    bias: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize:
+    """out = source as codes."""
+
+    source: Value
+    out: Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add:
+    """out = out + source."""
+
+    source: Value
     out: Value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Linear:
-    """out = source times the transposes of ``weights``, side by side; added to what is in out
-    already when ``residual``."""
+    """out = source times the transposes of ``weights``, side by side, plus the biases of those that
+    ``biases`` names; added to what is in out already when ``residual``."""
 
     source: Value
     weights: tuple[str, ...]
     out: Value
     residual: bool = False
+    biases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreKV:
-    """Rotate the keys in the first half of ``keys_values``, and append both halves to the cache."""
+    """Append keys and values, or either, to the cache: what ``weights`` made, side by side. Keys
+    are normalised and rotated where the model does so."""
 
     keys_values: Value
+    weights: tuple[str, ...] = ("wk", "wv")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """out = quantised attention of the rotated queries over the cache, heads side by side."""
+    """out = quantised attention of the queries (normalised and rotated as the keys are) over the
+    cache, heads side by side."""
 
     queries: Value
     out: Value
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatedActivation:
-    """out = quantised activation(first half) * second half of ``source``."""
+class Activate:
+    """out = quantised activation of ``source``; when ``gated``, activation(first half) * second
+    half."""
 
     source: Value
     activation: Activation
     out: Value
+    gated: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +136,14 @@ class Head:
     vocab_size: int
 
 
-Op = Embed | Norm | Linear | StoreKV | Attention | GatedActivation | Head
+@dataclass(frozen=True, kw_only=True)
+class Emit:
+    """The rows of source are the result: an encoder's hidden states."""
+
+    source: Value
+
+
+Op = Embed | Norm | Quantize | Add | Linear | StoreKV | Attention | Activate | Head | Emit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +157,8 @@ class Graph:
     epilogue: tuple[Op, ...]
 
 
-def llama_graph(config: ModelConfig) -> Graph:
-    """The Llama family: RMSNorm, rotary attention with grouped queries, gated feed-forward."""
+def transformer_graph(config: ModelConfig) -> Graph:
+    """The graph of a model: decoders and encoders, norms before, after, or before and after."""
 
     def floats(name: str, width: int) -> Value:
         return Value(name=name, width=width, kind=Kind.FLOAT)
@@ -130,33 +166,70 @@ def llama_graph(config: ModelConfig) -> Graph:
     def codes(name: str, width: int) -> Value:
         return Value(name=name, width=width, kind=Kind.CODES)
 
+    def linear(source: Value, weights: tuple[str, ...], out: Value, residual: bool = False) -> Op:
+        biases = tuple(name for name in weights if name in config.biases)
+        return Linear(source=source, weights=weights, out=out, residual=residual, biases=biases)
+
+    def norm(source: Value, gain: str, out: Value) -> Op:
+        return Norm(source=source, gain=gain, out=out, bias=config.norm == "layer")
+
     x = floats("x", config.dim)
     normed = codes("normed", config.dim)
-    keys_values = floats("keys_values", 2 * config.kv_dim)
     queries = floats("queries", config.q_dim)
     attended = codes("attended", config.q_dim)
-    gate_up = floats("gate_up", 2 * config.hidden_dim)
     hidden = codes("hidden", config.hidden_dim)
-    return Graph(
-        config=config,
-        prologue=(Embed(out=x),),
-        layer=(
-            Norm(source=x, gain="attention_norm", out=normed),
-            Linear(source=normed, weights=("wk", "wv"), out=keys_values),
-            Linear(source=normed, weights=("wq",), out=queries),
-            StoreKV(keys_values=keys_values),
-            Attention(queries=queries, out=attended),
-            Linear(source=attended, weights=("wo",), out=x, residual=True),
-            Norm(source=x, gain="ffn_norm", out=normed),
-            Linear(source=normed, weights=("w_gate", "w_up"), out=gate_up),
-            GatedActivation(source=gate_up, activation=config.activation, out=hidden),
-            Linear(source=hidden, weights=("w_down",), out=x, residual=True),
-        ),
-        epilogue=(
-            Norm(source=x, gain="final_norm", out=normed),
-            Head(source=normed, weights="lm_head", vocab_size=config.vocab_size),
-        ),
+    gated = config.feed_forward == "gated"
+    inner = ("w_gate", "w_up") if gated else ("w_up",)
+    gate_up = floats("gate_up", len(inner) * config.hidden_dim)
+    scratch = floats("scratch", config.dim)
+
+    stored: list[Op] = []
+    for names in (("wk",), ("wv",)) if config.head == "none" else (("wk", "wv"),):
+        keys_values = floats("keys_values", len(names) * config.kv_dim)
+        stored += [
+            linear(normed, names, keys_values),
+            StoreKV(keys_values=keys_values, weights=names),
+        ]
+
+    def branch_in(gain: str) -> Op:
+        if config.norm_order == "post":
+            return Quantize(source=x, out=normed)
+        return norm(x, gain, normed)
+
+    def branch_out(source: Value, weight: str, gain: str) -> tuple[Op, ...]:
+        if config.norm_order == "sandwich":
+            product = linear(source, (weight,), scratch)
+            return product, norm(scratch, gain, scratch), Add(source=scratch, out=x)
+        product = linear(source, (weight,), x, residual=True)
+        return (product, norm(x, gain, x)) if config.norm_order == "post" else (product,)
+
+    after = ("attention_norm", "ffn_norm")
+    if config.norm_order == "sandwich":
+        after = ("attention_post_norm", "ffn_post_norm")
+    prologue: list[Op] = [Embed(out=x, positions=config.positions == "learned")]
+    if config.embedding_norm:
+        prologue.append(norm(x, "embedding_norm", x))
+    layer = (
+        branch_in("attention_norm"),
+        *stored,
+        linear(normed, ("wq",), queries),
+        Attention(queries=queries, out=attended),
+        *branch_out(attended, "wo", after[0]),
+        branch_in("ffn_norm"),
+        linear(normed, inner, gate_up),
+        Activate(source=gate_up, activation=config.activation, out=hidden, gated=gated),
+        *branch_out(hidden, "w_down", after[1]),
     )
+    if config.head == "none":
+        has_norm = "final_norm" in config.model_shapes()
+        last = (norm(x, "final_norm", x),) if has_norm else ()
+        epilogue: tuple[Op, ...] = (*last, Emit(source=x))
+    else:
+        epilogue = (
+            norm(x, "final_norm", normed),
+            Head(source=normed, weights="lm_head", vocab_size=config.vocab_size),
+        )
+    return Graph(config=config, prologue=tuple(prologue), layer=layer, epilogue=epilogue)
 
 
 def check(graph: Graph) -> None:
@@ -183,8 +256,10 @@ def _inputs(op: Op) -> Iterable[tuple[Value, Kind]]:
     match op:
         case Embed():
             return ()
-        case Norm() | GatedActivation():
+        case Norm() | Activate() | Quantize() | Emit():
             return ((op.source, Kind.FLOAT),)
+        case Add():
+            return ((op.source, Kind.FLOAT), (op.out, Kind.FLOAT))
         case Linear():
             residual = ((op.out, Kind.FLOAT),) if op.residual else ()
             return ((op.source, Kind.CODES), *residual)
@@ -206,19 +281,24 @@ def _check_widths(op: Op, shapes: dict[str, tuple[int, ...]], config: ModelConfi
                 ("output", op.out.width, op.source.width),
                 (op.gain, shapes[op.gain][0], op.source.width),
             ]
+        case Quantize() | Add():
+            wanted = [("output", op.out.width, op.source.width)]
         case Linear():
             total = sum(shapes[name][0] for name in op.weights)
             wanted = [(name, shapes[name][1], op.source.width) for name in op.weights]
             wanted.append(("output", op.out.width, total))
         case StoreKV():
-            wanted = [("keys and values", op.keys_values.width, 2 * config.kv_dim)]
+            total = len(op.weights) * config.kv_dim
+            wanted = [("keys and values", op.keys_values.width, total)]
         case Attention():
             wanted = [
                 ("queries", op.queries.width, config.q_dim),
                 ("output", op.out.width, config.q_dim),
             ]
-        case GatedActivation():
-            wanted = [("output", 2 * op.out.width, op.source.width)]
+        case Activate():
+            wanted = [("output", (2 if op.gated else 1) * op.out.width, op.source.width)]
+        case Emit():
+            wanted = [("output", op.source.width, config.dim)]
         case Head():
             wanted = [(op.weights, shapes[op.weights][1], op.source.width)]
     for name, width, needed in wanted:

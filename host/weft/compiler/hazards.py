@@ -4,9 +4,9 @@
 The engines run side by side and only dependency tokens order them. For every pair of accesses to
 the same place from different engines, one of them a write, the check proves that the earlier
 instruction (in program order) is complete before the later one starts. It does so with a vector
-clock per instruction: how many instructions of each engine are known to be complete. It also
-checks that the weight stream is consumed in its order, that quantised groups are, and that a
-finished program leaves no token and no stream behind.
+clock per instruction: how many instructions of each engine are known to be complete; behind a FENCE
+all are. It also checks that the weight stream is consumed in its order, that quantised groups are,
+and that a finished program leaves no token and no stream behind.
 """
 
 from collections import deque
@@ -23,13 +23,16 @@ from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import (
     Attend,
     Engine,
+    Fence,
     Instruction,
     Matmul,
+    Resident,
     StoreKV,
     StreamKV,
     StreamWeights,
     Vector,
     VectorDestination,
+    WeightFormat,
 )
 
 __all__ = ["check_hazards"]
@@ -68,18 +71,16 @@ class _Checker:
         self.numbers = [0] * N_ENGINES
         self.steps: list[list[Step]] = [[] for _ in range(N_ENGINES)]
         self.tokens: dict[int, deque[Clock]] = {}
+        self.takers: dict[int, dict[int, int]] = {}
+        """by token: the last instruction of each engine that took one"""
         self.tiles: deque[tuple[object, int]] = deque()
         self.groups: deque[tuple[bool, int, Clock]] = deque()
 
     def step(self, step: Step) -> None:
         engine = step.instruction.engine
-        clock = self.clocks[engine].copy()
-        for token in (step.instruction.wait_a, step.instruction.wait_b):
-            if token:
-                given = self.tokens.get(token)
-                if not given:
-                    raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
-                clock = np.maximum(clock, given.popleft())
+        if any(isinstance(i, Fence) for i in step.passed):
+            self.clocks = [np.array(self.numbers, np.int64) for _ in range(N_ENGINES)]
+        clock = self._take(step, self.clocks[engine].copy())
         self._streams(step, clock)
         self.numbers[engine] += 1
         self.steps[engine].append(step)
@@ -90,6 +91,31 @@ class _Checker:
         for token in (step.instruction.signal_a, step.instruction.signal_b):
             if token:
                 self.tokens.setdefault(token, deque()).append(clock)
+
+    def _take(self, step: Step, clock: Clock) -> Clock:
+        """The clock behind a step's waits.
+
+        A token is anybody's who waits for it. So who takes one must know, without it, that the
+        others who have taken some before (in program order) are complete.
+        """
+        engine = step.instruction.engine
+        taken: list[tuple[int, Clock]] = []
+        for token in (step.instruction.wait_a, step.instruction.wait_b):
+            if token:
+                given = self.tokens.get(token)
+                if not given:
+                    raise CompileError(f"{_name(step)} waits for token {token}: nobody gives it.")
+                taken.append((token, given.popleft()))
+        for token, _ in taken:
+            known = np.maximum.reduce([clock, *(c for t, c in taken if t != token)])
+            for other, number in self.takers.setdefault(token, {}).items():
+                if other != engine and number > known[other]:
+                    raise CompileError(
+                        f"{_name(step)} may take token {token} from {Engine(other).name}, "
+                        "which waits for it too."
+                    )
+            self.takers[token][engine] = self.numbers[engine] + 1
+        return np.maximum.reduce([clock, *(c for _, c in taken)])
 
     def _access(self, step: Step, access: Access, clock: Clock) -> None:
         engine, number = step.instruction.engine, self.numbers[step.instruction.engine]
@@ -126,8 +152,8 @@ class _Checker:
         """Match producers and consumers of the weight stream and of quantised groups."""
         i = step.instruction
         match i:
-            case StreamWeights() if step.count:
-                self.tiles.append((i.format, step.count))
+            case StreamWeights():
+                self._stream_weights(step, i)
             case StreamKV() if step.count:
                 self.tiles.append(("kv", -(-step.count // BLOCK)))
             case Matmul():
@@ -141,6 +167,21 @@ class _Checker:
                 self._store_groups(step, i, clock)
             case _:
                 pass
+
+    def _stream_weights(self, step: Step, i: StreamWeights) -> None:
+        """Tiles enter the stream unless they are kept; the engine itself orders keeping before
+        replaying, and what another program has kept is not known here."""
+        if i.resident is not Resident.NONE:
+            places = self.config.resident_tile_places(8 if i.format is WeightFormat.W8 else 4)
+            first = step.aux_a if i.resident is Resident.KEEP else step.address
+            end = first + step.count * places
+            if end > self.config.resident_places:
+                raise CompileError(
+                    f"{_name(step)} touches resident place {end - 1} of "
+                    f"{self.config.resident_places}."
+                )
+        if step.count and i.resident is not Resident.KEEP:
+            self.tiles.append((i.format, step.count))
 
     def _consume(self, step: Step, kind: object, needed: int) -> None:
         while needed:

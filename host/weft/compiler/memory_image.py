@@ -6,7 +6,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from weft.compiler.plan import MemoryPlan, WeightPart
+from weft.compiler.parameters import ParameterBlock
+from weft.compiler.plan import MemoryPlan
+from weft.compiler.weight_parts import WeightPart
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
 from weft.model.checkpoint import Matrix, as_floats, as_quantized
@@ -14,7 +16,7 @@ from weft.quantize import WeightFormat
 from weft_arch import float24, layouts
 from weft_arch.config import Configuration
 
-__all__ = ["fill_memory", "rope_table", "weight_tiles"]
+__all__ = ["fill_memory", "query_factor", "rope_table", "weight_tiles"]
 
 EMBEDDING_ROWS = 4096
 """Rows that are converted at a time: an embedding in its file is never whole in memory."""
@@ -38,9 +40,11 @@ def fill_memory(
         start = memory.regions[region].base - base + offset
         image[start : start + data.size] = data
 
-    gains = [g for la in checkpoint.layers for g in (la.attention_norm, la.ffn_norm)]
-    put("gains", np.stack([*gains, checkpoint.final_norm]).astype("<f4"))
-    put("rope", rope_table(checkpoint.config, max_context))
+    put("parameters", parameter_values(checkpoint, config, memory))
+    if checkpoint.config.positions == "rotary":
+        put("rope", rope_table(checkpoint.config, max_context))
+    else:
+        put("position_embedding", position_table(checkpoint, max_context))
     for first in range(0, checkpoint.config.vocab_size, EMBEDDING_ROWS):
         floats = as_floats(checkpoint.token_embedding, first, first + EMBEDDING_ROWS)
         with np.errstate(over="ignore"):
@@ -49,27 +53,61 @@ def fill_memory(
             raise CompileError("a token embedding is beyond 65504, the largest float16.")
         put("embedding", embedding, first * embedding.itemsize * embedding.shape[1])
 
-    form = WeightFormat.W8 if memory.weight_bits == 8 else WeightFormat.W4
     for index, layer in enumerate(checkpoint.layers):
         offset = index * memory.layer_weight_bytes
         names = [name for part in memory.layer_parts for name in part.names]
-        tiles = {name: weight_tiles(config, getattr(layer, name), form) for name in names}
+        tiles = {name: weight_tiles(config, layer.matrix(name), memory.weights) for name in names}
         for part in memory.layer_parts:
             raw = _pack(part, tiles)
             put("weights", raw, offset)
             offset += raw.size
-    head = _pack(memory.head_part, {"lm_head": weight_tiles(config, checkpoint.lm_head, form)})
-    put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
+    if memory.head_part.tiles:
+        tiles = {"lm_head": weight_tiles(config, checkpoint.matrix("lm_head"), memory.weights)}
+        head = _pack(memory.head_part, tiles)
+        put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
     return image
+
+
+def parameter_values(
+    checkpoint: Checkpoint, config: Configuration, memory: MemoryPlan
+) -> NDArray[np.float32]:
+    """Gains and biases, block after block."""
+    plan = memory.parameters
+    parts: list[NDArray[np.float32]] = []
+
+    def add(block: ParameterBlock, source: object) -> None:
+        tensors = {name: value for name, value in vars(source).items() if value is not None}
+        parts.extend(each.values(tensors, config) for each in block.parameters)
+
+    add(plan.embedding, checkpoint)
+    for layer in checkpoint.layers:
+        add(plan.attention, layer)
+        add(plan.feed_forward, layer)
+    add(plan.final, checkpoint)
+    return np.concatenate(parts).astype("<f4")
+
+
+def position_table(checkpoint: Checkpoint, max_context: int) -> NDArray[np.float32]:
+    """Learned positions [max_context, dim]; where tokens have types, a table of so many rows per
+    type, with the type's embedding added."""
+    table = checkpoint.vector("position_embedding")[:max_context]
+    if checkpoint.token_type_embedding is not None:
+        table = checkpoint.token_type_embedding[:, None] + table
+    return float24.round_to_f24(table.reshape(-1)).astype("<f4")
+
+
+def query_factor(model: ModelConfig) -> float:
+    """What queries are multiplied by, so that scores come out in units of log2."""
+    scale = model.head_dim**-0.5 if model.query_scale is None else model.query_scale
+    return math.log2(math.e) * scale
 
 
 def weight_tiles(config: Configuration, matrix: Matrix, form: WeightFormat) -> NDArray[np.uint8]:
     """A matrix [output channels, input channels] quantised: [tiles, bytes], tile n * k_blocks + k
     for output channels n and block k."""
-    bits = 8 if form is WeightFormat.W8 else 4
     quantized = as_quantized(matrix, form)
-    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, bits)
-    return tiles.reshape(-1, config.tile_bytes(bits))
+    tiles = layouts.pack_tiles(config, quantized.codes, quantized.scales, form.bits)
+    return tiles.reshape(-1, config.tile_bytes(form.bits))
 
 
 def _pack(part: WeightPart, tiles: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -86,17 +124,16 @@ def _pack(part: WeightPart, tiles: dict[str, NDArray[np.uint8]]) -> NDArray[np.u
 
 def rope_table(model: ModelConfig, max_context: int) -> NDArray[np.float32]:
     """F24 values [max_context, 4 * head_dim]: cosines, signed sines, and both again times
-    log2(e) / sqrt(head_dim) for the queries, so that scores come out in units of log2.
+    `query_factor` for the queries.
 
-    The pair (2i, 2i + 1) turns by position * rope_theta ** (-2i / head_dim)
-    (Su et al., RoFormer, eq. 15).
+    The pair (2i, 2i + 1) turns by position * frequency i (Su et al., RoFormer, eq. 15).
     """
-    pairs = np.arange(model.head_dim // 2)
-    speed = model.rope_theta ** (-2.0 * pairs / model.head_dim)
+    speed = np.asarray(model.frequencies(0))
     angle = np.arange(max_context)[:, None] * speed
-    cosine = np.repeat(np.cos(angle), 2, axis=1)
-    sine = np.repeat(np.sin(angle), 2, axis=1)
+    turning = np.where(speed == 0, 1.0, model.rope_factor)
+    cosine = np.repeat(np.cos(angle) * turning, 2, axis=1)
+    sine = np.repeat(np.sin(angle) * turning, 2, axis=1)
     sine[:, 0::2] *= -1
-    scale = math.log2(math.e) / math.sqrt(model.head_dim)
+    scale = query_factor(model)
     table = np.concatenate([cosine, sine, cosine * scale, sine * scale], axis=1)
     return float24.round_to_f24(table).astype("<f4")

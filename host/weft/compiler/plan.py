@@ -6,21 +6,25 @@ On the chip, values are words of vector memory or blocks of the activation buffe
 only reads comes first and what it writes comes last, so that one window each protects them.
 """
 
-import math
-from dataclasses import dataclass, field, replace
-from itertools import accumulate, pairwise
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from weft.compiler.graph import Graph, Kind, Linear
+from weft.compiler.heads import Heads
+from weft.compiler.parameters import ParameterPlan, plan_parameters
+from weft.compiler.weight_parts import WeightPart, blocks_of, head_part, layer_parts
 from weft.errors import CompileError
 from weft.model import ModelConfig
+from weft.quantize import WeightFormat
 from weft_arch import layouts
-from weft_arch.config import BLOCK, Configuration
+from weft_arch.config import Configuration
 from weft_arch.isa import INSTRUCTION_BYTES
 
-__all__ = ["Heads", "MemoryPlan", "OnChipPlan", "Region", "WeightPart", "plan_chip", "plan_memory"]
+__all__ = ["MemoryPlan", "OnChipPlan", "Region", "plan_chip", "plan_memory"]
 
 _ALIGNMENT = 64
-MOST_SLOT_CHANNELS = 128
+KEEP_PROGRAM_LENGTH = 2
+"""Instructions of the program that fetches the weights which stay on the chip."""
 ROW_SCALARS = 256
 HIDDEN_SLICES = (4, 8, 16)
 """Slices of the hidden channels: the vector unit works on one while the array makes the next. The
@@ -46,91 +50,6 @@ class Region:
         return self.base + self.size
 
 
-@dataclass(frozen=True)
-class Heads:
-    """How attention heads are laid into KV slots.
-
-    A slot is a multiple of 32 channels wide. Heads that are no multiple share one where so many
-    fill it (4 of 8 channels, 2 of 48), and a query is zero outside its own head's channels; others
-    have a slot of their own, which ends with zeros where the head is no multiple of 32.
-    """
-
-    head_dim: int
-    n_kv_heads: int
-    group: int
-    """query heads per KV head"""
-    per_slot: int
-    """KV heads in a slot"""
-    words_per_block: int
-
-    @property
-    def n_slots(self) -> int:
-        """KV slots per layer."""
-        return -(-self.n_kv_heads // self.per_slot)
-
-    @property
-    def k_blocks(self) -> int:
-        """Blocks of 32 channels per slot."""
-        return blocks_of(self.per_slot * self.head_dim)
-
-    @property
-    def slot_words(self) -> int:
-        """Vector memory words per slot."""
-        return self.k_blocks * self.words_per_block
-
-    @property
-    def fill_slots(self) -> bool:
-        """Whether the heads leave no channel of their slots empty."""
-        return self.head_dim * self.per_slot == self.k_blocks * BLOCK
-
-    @property
-    def are_slots(self) -> bool:
-        """Whether every head is a slot: alone in it, with no channel empty."""
-        return self.per_slot == 1 and self.fill_slots
-
-    @property
-    def rows(self) -> int:
-        """Query rows per position and slot."""
-        return self.per_slot * self.group
-
-    @classmethod
-    def of(cls, model: ModelConfig, config: Configuration) -> "Heads":
-        """The layout for a model; a `CompileError` for a head size that has none."""
-        size = model.head_dim
-        if size % config.lanes:
-            raise CompileError(
-                f"head_dim is {size}; preset {config.name} takes multiples of {config.lanes}."
-            )
-        if size > MOST_SLOT_CHANNELS:
-            raise CompileError(
-                f"head_dim is {size}; the attention unit takes at most {MOST_SLOT_CHANNELS}."
-            )
-        full = math.lcm(size, BLOCK)
-        shared = full <= MOST_SLOT_CHANNELS and model.n_kv_heads % (full // size) == 0
-        per_slot = full // size if shared else 1
-        return cls(
-            size, model.n_kv_heads, model.heads_per_kv_head, per_slot, config.words_per_block
-        )
-
-    def pieces(self, place: int) -> list[tuple[int, int, int, int]]:
-        """Where the head at a ``place`` of its slot lies: (first word of the head, words, block of
-        the slot, first word in that block)."""
-        head_words = self.head_dim * self.words_per_block // BLOCK
-        found: list[tuple[int, int, int, int]] = []
-        word = 0
-        while word < head_words:
-            block, start = divmod(place * head_words + word, self.words_per_block)
-            size = min(self.words_per_block - start, head_words - word)
-            found.append((word, size, block, start))
-            word += size
-        return found
-
-    def empty_blocks(self, place: int) -> list[int]:
-        """The blocks of a slot that hold nothing of the head at a ``place``."""
-        own = {block for _, _, block, _ in self.pieces(place)}
-        return [block for block in range(self.k_blocks) if block not in own]
-
-
 @dataclass
 class OnChipPlan:
     """Vector memory and activation buffer."""
@@ -143,16 +62,13 @@ class OnChipPlan:
     """rows whose logits are computed: 1, or chunk_rows"""
     queries_apart: bool
     """whether queries have other words than keys and values"""
+    slots_at_once: int
+    """slots whose attention can wait for the vector unit"""
     vector: dict[str, Region] = field(default_factory=dict[str, Region])
-    """words: x, scratch, gain_a, gain_b, rope, padded, keys_values, queries, attention, packed,
-    gate_up, logits"""
+    """words: x, scratch, parameters_a, parameters_b, rope, padded, keys_values, queries, attention,
+    packed, gate_up, logits"""
     activations: dict[str, Region] = field(default_factory=dict[str, Region])
     """blocks: normed, queries, probabilities, attended, hidden"""
-
-
-def blocks_of(width: int) -> int:
-    """Blocks of 32 that hold ``width`` values."""
-    return -(-width // BLOCK)
 
 
 def hidden_slices(model: ModelConfig, config: Configuration) -> list[int]:
@@ -160,15 +76,36 @@ def hidden_slices(model: ModelConfig, config: Configuration) -> list[int]:
     tiles, block = -(-model.hidden_dim // config.array_cols), config.words_per_block
     room = max(_attention_words(model, config, Heads.of(model, config)))
     sizes = [-(-tiles // (slices * block)) * block for slices in HIDDEN_SLICES]
-    size = next((size for size in sizes if 4 * size <= room), sizes[-1])
+    both = 2 * _hidden_inputs(model)
+    size = next((size for size in sizes if both * size <= room), sizes[-1])
     return [min(size, tiles - start) for start in range(0, tiles, size)]
+
+
+def _hidden_inputs(model: ModelConfig) -> int:
+    """Products that a hidden channel is made of."""
+    return 2 if model.feed_forward == "gated" else 1
+
+
+def rope_words(model: ModelConfig, config: Configuration) -> int:
+    """Vector memory words of a row's rotations: cosines and sines for keys, and for queries."""
+    return 4 * (model.head_dim // config.lanes) if model.positions == "rotary" else 0
+
+
+def _parts(graph: Graph, config: Configuration) -> tuple[WeightPart, ...]:
+    products = [op.weights for op in graph.layer if isinstance(op, Linear)]
+    return layer_parts(graph.config, config, products, hidden_slices(graph.config, config))
+
+
+def _parameters(graph: Graph, config: Configuration) -> ParameterPlan:
+    return plan_parameters(graph.config, config, _parts(graph, config))
 
 
 def _attention_words(model: ModelConfig, config: Configuration, heads: Heads) -> tuple[int, int]:
     """Vector memory words per row of attention's inputs, where they take turns, and of its
     outputs."""
     packed = 0 if heads.are_slots else model.q_dim // config.lanes
-    inputs = max(2 * model.kv_dim, model.q_dim) // config.lanes
+    at_once = 1 if model.head == "none" else 2  # keys and values
+    inputs = max(at_once * model.kv_dim, model.q_dim) // config.lanes
     return inputs, heads.n_slots * heads.rows * heads.slot_words + packed
 
 
@@ -182,12 +119,15 @@ def plan_chip(
         raise CompileError(
             f"dim is {graph.config.dim}; preset {config.name} needs a multiple of {config.lanes}."
         )
+    at_once = group_rows(heads, config)
     limit = min(config.max_rows, ROW_SCALARS // (heads.rows * heads.n_slots))
-    limit = limit if group_rows(heads, config) else 0
+    limit = limit if at_once else 0
+    if graph.config.head == "none":  # its chunk is one group, whose slots take turns
+        limit = min(config.max_rows, ROW_SCALARS // heads.rows, at_once)
     if chunk_rows is not None:
         limit = min(limit, chunk_rows)
     for rows in range(limit, 0, -1):
-        for queries_apart in (True, False):
+        for queries_apart in (True, False) if graph.config.head == "lm" else (False,):
             logit_rows = rows if all_logits else 1
             plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart)
             if _fits(plan, config):
@@ -237,7 +177,8 @@ def _lay_out(
 ) -> OnChipPlan:
     model, lanes = graph.config, config.lanes
     at_once = min(rows, group_rows(heads, config))
-    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart)
+    slots = min(heads.n_slots, ROW_SCALARS // (rows * heads.rows))
+    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart, slots)
 
     def words(width: int) -> int:
         return -(-width // lanes)
@@ -250,9 +191,9 @@ def _lay_out(
         place += size
 
     vector("x", rows * words(model.dim))
-    vector("gain_a", words(model.dim))
-    vector("gain_b", words(model.dim))
-    vector("rope", rows * 4 * words(model.head_dim))
+    for name, size in zip("ab", _parameters(graph, config).buffer_words, strict=True):
+        vector(f"parameters_{name}", size)
+    vector("rope", rows * rope_words(model, config))
     if not heads.fill_slots:  # keys, then values; the zeros between the heads stay
         vector("padded", 2 * rows * heads.n_slots * heads.slot_words)
     slices = hidden_slices(model, config)
@@ -260,11 +201,11 @@ def _lay_out(
     segment = max(LOGIT_WORDS // buffers, 1)
     sizes = {
         "scratch": rows * words(model.dim),
-        "keys_values": rows * 2 * words(model.kv_dim),
+        "keys_values": rows * (1 if model.head == "none" else 2) * words(model.kv_dim),
         "queries": rows * words(model.q_dim),
-        "attention": heads.n_slots * rows * heads.rows * heads.slot_words,
+        "attention": plan.slots_at_once * rows * heads.rows * heads.slot_words,
         "packed": 0 if heads.are_slots else rows * words(model.q_dim),
-        "gate_up": min(len(slices), 2) * rows * 2 * slices[0],
+        "gate_up": min(len(slices), 2) * rows * _hidden_inputs(model) * slices[0],
         "logits": buffers * min(words(model.vocab_size), segment),
     }
     shared = place
@@ -289,42 +230,46 @@ def _lay_out(
     return plan
 
 
-@dataclass(frozen=True)
-class WeightPart:
-    """Some weights side by side that one MATMUL consumes: [sum of rows padded to tiles, K]."""
-
-    names: tuple[str, ...]
-    first_tile: int
-    """of each of the names"""
-    n_tiles: tuple[int, ...]
-    """tiles of output channels of each of the names"""
-    k_blocks: int
-
-    @property
-    def tiles(self) -> int:
-        """Weight tiles altogether."""
-        return sum(self.n_tiles) * self.k_blocks
-
-
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
     """Byte addresses. Regions up to ``logits`` are read only for the program."""
 
     layer_parts: tuple[WeightPart, ...]
-    """keys and values, queries, output, slices of gate and up, down"""
+    """in the order of their use: keys and values (together, or one after the other), queries,
+    output, slices of gate and up, down"""
     head_part: WeightPart
-    weight_bits: int
+    parameters: ParameterPlan
+    weights: WeightFormat
     layer_weight_bytes: int
+    resident: bool
+    """whether all weights stay on the chip; their region then is where they are fetched from"""
     row_bytes: int
     """bytes of one row of the embedding"""
     rope_row_bytes: int
-    gain_bytes: int
-    """bytes of one gain vector (F32)"""
+    position_row_bytes: int
+    """bytes of one row of learned positions (F32)"""
+    parameter_word_bytes: int
+    """bytes of a parameter word in memory (F32)"""
     slot_bytes: int
     layer_kv_bytes: int
     sequence_kv_bytes: int
     regions: dict[str, Region]
-    """program, batch_program, ids, positions, gains, rope, embedding, weights, top_k, logits, kv"""
+    """program, batch_program, keep_program, ids, positions, parameters, rope, position_embedding,
+    embedding, weights, top_k, logits, hidden_states, kv"""
+
+    def parts(self, name: str) -> tuple[WeightPart, ...]:
+        """The parts that some rows of a matrix are in."""
+        return tuple(part for part in self.layer_parts if name in part.names)
+
+    def bytes_before(self, part: WeightPart, config: Configuration) -> int:
+        """Where a part of a layer begins, from the layer's first."""
+        before = self.layer_parts[: self.layer_parts.index(part)]
+        return sum(p.tiles for p in before) * config.tile_bytes(self.weight_bits)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight's code."""
+        return self.weights.bits
 
     @property
     def size(self) -> int:
@@ -343,54 +288,43 @@ def plan_memory(
     chip: OnChipPlan,
     *,
     batch: OnChipPlan | None = None,
-    weight_bits: int,
+    weights: WeightFormat,
     max_context: int,
     max_sequences: int,
     base: int,
 ) -> MemoryPlan:
     """Addresses from ``base`` on, for a program with the plan ``chip`` and one for batches."""
     model, cols = graph.config, config.array_cols
-
-    def part(names: tuple[str, ...]) -> WeightPart:
-        shapes = {**model.model_shapes(), **model.layer_shapes()}
-        n_tiles = tuple(-(-shapes[name][0] // cols) for name in names)
-        return WeightPart(names, 0, n_tiles, blocks_of(shapes[names[0]][1]))
-
-    def slices(whole: WeightPart) -> list[WeightPart]:
-        if whole.names != ("w_gate", "w_up"):
-            return [whole]
-        sizes = hidden_slices(model, config)
-        starts = accumulate(sizes, initial=0)
-        return [
-            replace(whole, first_tile=start, n_tiles=(size, size))
-            for start, size in zip(starts, sizes, strict=False)
-        ]
-
-    linear = [part(op.weights) for op in graph.layer if isinstance(op, Linear)]
-    layer_parts = tuple(piece for whole in linear for piece in slices(whole))
-    head_part = part(("lm_head",))
-    tile_bytes = config.tile_bytes(weight_bits)
-    layer_weight_bytes = sum(p.tiles for p in layer_parts) * tile_bytes
+    parts, head = _parts(graph, config), head_part(model, config)
+    parameters = plan_parameters(model, config, parts)
+    tile_bytes = config.tile_bytes(weights.bits)
+    layer_weight_bytes = sum(p.tiles for p in parts) * tile_bytes
+    tiles = model.n_layers * sum(p.tiles for p in parts) + head.tiles
+    resident = 0 < tiles * config.resident_tile_places(weights.bits) <= config.resident_places
     layout = layouts.KVLayout(config, chip.heads.k_blocks)
     slot_bytes = layout.slot_bytes(max_context)
     layer_kv_bytes = chip.heads.n_slots * slot_bytes
     row_bytes = 2 * model.dim
-    rope_row_bytes = 4 * 4 * model.head_dim
-    gain_bytes = 4 * model.dim
+    rope_row_bytes = 4 * config.lanes * rope_words(model, config)
+    position_row_bytes = 4 * model.dim if model.positions == "learned" else 0
+    word_bytes = 4 * config.lanes
     batch_rows = batch.chunk_rows if batch else 0
     logit_rows = max(chip.logit_rows, batch_rows)
     program_bytes = config.instruction_words * INSTRUCTION_BYTES
     sizes = {
         "program": program_bytes,
         "batch_program": program_bytes if batch else 0,
-        "ids": 4 * max(chip.chunk_rows, batch_rows),
-        "positions": 4 * batch_rows,
-        "gains": (2 * model.n_layers + 1) * gain_bytes,
+        "keep_program": KEEP_PROGRAM_LENGTH * INSTRUCTION_BYTES if resident else 0,
+        "ids": 4 * (max_context if model.head == "none" else max(chip.chunk_rows, batch_rows)),
+        "positions": 4 * (max_context if model.token_types else batch_rows),
+        "parameters": parameters.words(model.n_layers) * word_bytes,
         "rope": max_context * rope_row_bytes,
+        "position_embedding": max(model.token_types, 1) * max_context * position_row_bytes,
         "embedding": model.vocab_size * row_bytes,
-        "weights": model.n_layers * layer_weight_bytes + head_part.tiles * tile_bytes,
-        "top_k": 8 * config.top_k_entries,
-        "logits": 4 * logit_rows * head_part.n_tiles[0] * cols,
+        "weights": tiles * tile_bytes,
+        "top_k": 8 * config.top_k_entries if head.tiles else 0,
+        "logits": 4 * logit_rows * head.n_tiles[0] * cols,
+        "hidden_states": 4 * max_context * model.dim if model.head == "none" else 0,
         "kv": max_sequences * model.n_layers * layer_kv_bytes,
     }
     regions: dict[str, Region] = {}
@@ -402,13 +336,16 @@ def plan_memory(
     if place > 1 << 32:
         raise CompileError(f"the model needs {place - base} bytes; addresses have 32 bits.")
     return MemoryPlan(
-        layer_parts=layer_parts,
-        head_part=head_part,
-        weight_bits=weight_bits,
+        layer_parts=parts,
+        head_part=head,
+        parameters=parameters,
+        weights=weights,
         layer_weight_bytes=layer_weight_bytes,
+        resident=resident,
         row_bytes=row_bytes,
         rope_row_bytes=rope_row_bytes,
-        gain_bytes=gain_bytes,
+        position_row_bytes=position_row_bytes,
+        parameter_word_bytes=word_bytes,
         slot_bytes=slot_bytes,
         layer_kv_bytes=layer_kv_bytes,
         sequence_kv_bytes=model.n_layers * layer_kv_bytes,

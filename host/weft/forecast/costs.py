@@ -19,6 +19,7 @@ from weft_arch.isa import (
     Matmul,
     OperandB,
     Reduce,
+    Resident,
     Scalar,
     ScalarOp,
     Store,
@@ -32,19 +33,26 @@ from weft_arch.isa import (
     WeightFormat,
 )
 
-__all__ = ["Cost", "cost_of", "sequencer_cycles", "tile_cycles"]
+__all__ = ["REPLAY_CYCLES", "Cost", "cost_of", "replay_rate", "sequencer_cycles", "tile_cycles"]
 
 TILE_SPACING = 8
 """Fewest cycles from tile to tile of the array."""
 MATMUL_TAIL = 70
 ATTEND_TAIL = 74
-SOFTMAX_LATENCY = 100
-"""From the last score of a kv block to its first row of probabilities, array and all."""
+SOFTMAX_LATENCY = 92
+"""From the last score of a kv block to its first row of probabilities, array and all, beside the
+cycles of a row."""
+SOFTMAX_LANES = 8
+"""Most probabilities per cycle."""
 LOAD_TAIL, STORE_TAIL = 12, 47
 LOAD_WORD_CYCLES = 1.5
 """Fewest cycles from word to word of a LOAD."""
-SINGLE_BEAT_WRITE = 2
-"""Cycles per write of a single beat."""
+VALUE_GROUP_CYCLES, VALUE_WRITE_CYCLES = 8, 68
+"""STORE_KV: to take a value group, and to write a beat of each of its channels."""
+VALUE_RING_GROUPS = 64
+"""Groups that STORE_KV holds to write positions together."""
+REPLAY_CYCLES = 9
+"""Of a STREAM_WEIGHTS that replays, besides one per word of codes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Cost:
     tail: float = 0.0
     streamed: int = 0
     """bytes that STREAM_WEIGHTS and STREAM_KV bring, and that MATMUL and ATTEND use up"""
+    resident: Resident = Resident.NONE
+    """KEEP: the bytes do not go to the weight buffer; REPLAY: they do not come from memory"""
     loaded: int = 0
     """bytes that LOAD reads"""
     written: int = 0
@@ -77,7 +87,8 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case Attend():
             return _attend(step, i, config)
         case StreamWeights():
-            return Cost(streamed=count * config.tile_bytes(_bits(i.format)), tail=2)
+            size = count * config.tile_bytes(_bits(i.format))
+            return Cost(streamed=size, tail=2, resident=i.resident)
         case StreamKV():
             return Cost(streamed=_kv_bytes(config, i.k_blocks, count), tail=2)
         case Vector():
@@ -94,7 +105,7 @@ def cost_of(step: Step, config: Configuration) -> Cost:
             size = 4 * config.lanes * count * i.words
             return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
         case StoreKV():
-            return Cost(cycles=8, tail=20, written=count * i.slots * _kv_row_bytes(i))
+            return _store_kv(step, i, config)
         case StoreTopK():
             size = 8 * config.top_k_entries
             return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
@@ -104,6 +115,15 @@ def cost_of(step: Step, config: Configuration) -> Cost:
 
 def _bits(form: int) -> int:
     return 8 if form == WeightFormat.W8 else 4
+
+
+def replay_rate(config: Configuration, step: Step) -> float:
+    """Bytes per cycle that a STREAM_WEIGHTS brings from the resident memory: a word of codes, and
+    its part of the scales."""
+    i = step.instruction
+    assert isinstance(i, StreamWeights)
+    bits = _bits(i.format)
+    return config.tile_bytes(bits) / (config.array_cols * bits / 8)
 
 
 def tile_cycles(config: Configuration, rows: int) -> int:
@@ -116,7 +136,8 @@ def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
     blocks = -(-step.aux_b // BLOCK)
     tiles = i.k_blocks * config.words_per_block
     work = tiles * tile_cycles(config, step.count)
-    softmax = SOFTMAX_LATENCY + step.count * 64 // config.lanes - step.count
+    row_cycles = BLOCK // min(config.lanes, SOFTMAX_LANES)
+    softmax = SOFTMAX_LATENCY + row_cycles + step.count * (row_cycles - 1)
     gap = max(0, softmax - work)  # the softmax of a block, beside the array's work on another
     gaps = softmax if blocks == 1 else 2 * gap
     return Cost(
@@ -125,6 +146,21 @@ def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
         streamed=_kv_bytes(config, i.k_blocks, step.aux_b),
         macs=2 * blocks * tiles * step.count,
     )
+
+
+def _store_kv(step: Step, i: StoreKV, config: Configuration) -> Cost:
+    """What is left to do when the last group has come: with keys little, with values the writes of
+    positions that share a beat, or what these lag behind the groups."""
+    written = step.count * i.slots * _kv_row_bytes(i)
+    cycles = 8.0
+    if i.values and step.count:
+        groups = i.slots * i.k_blocks
+        column = config.beat_bytes if groups <= VALUE_RING_GROUPS else 1
+        columns = (step.aux_a % column + step.count - 1) // column + 1
+        write = groups * VALUE_WRITE_CYCLES
+        behind = columns * write - step.count * groups * VALUE_GROUP_CYCLES
+        cycles = max(write, min(behind, VALUE_RING_GROUPS * VALUE_WRITE_CYCLES))
+    return Cost(cycles=cycles, tail=20, written=written)
 
 
 def _kv_bytes(config: Configuration, k_blocks: int, keys: int) -> int:
@@ -158,8 +194,9 @@ def _vector(step: Step, i: Vector, config: Configuration) -> float:
     if i.to == VectorDestination.KEYS:
         return max(quantised, groups * (5 + BLOCK // config.beat_bytes + 4) + 10)
     if i.to == VectorDestination.VALUES:
-        channels = group * config.lanes
-        return max(quantised, groups * (SINGLE_BEAT_WRITE * (channels + 1) + 4))
+        blocks = groups * group * config.lanes // BLOCK
+        behind = blocks / config.beat_bytes - VALUE_RING_GROUPS
+        return max(quantised, blocks * VALUE_GROUP_CYCLES, behind * VALUE_WRITE_CYCLES)
     return quantised
 
 

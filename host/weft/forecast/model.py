@@ -5,7 +5,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from weft.compiler.compiled import Layout, lay_out
-from weft.compiler.conventions import Token, batch_scalars, chunk_scalars, even_chunks
+from weft.compiler.conventions import (
+    Token,
+    batch_scalars,
+    chunk_scalars,
+    encoder_scalars,
+    even_chunks,
+)
 from weft.errors import WeftError
 from weft.forecast.simulate import STARTS, WEIGHTS, Forecast, forecast
 from weft.model import ModelConfig
@@ -29,13 +35,18 @@ class ModelForecast:
     context: int
     prompt: int
     prefill: Forecast
-    """of all tokens of the prompt"""
+    """of all tokens of the prompt; of a text, for an encoder"""
     decode: Forecast
-    """of a step that sees ``context`` positions"""
+    """of a step that sees ``context`` positions; an encoder has none, so the same as ``prefill``"""
     batch: int
     """sequences that a step of ``batched`` continues"""
     batched: Forecast
     """of a step of them, each of which sees ``context`` positions"""
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether texts go in and hidden states come out."""
+        return self.model.head == "none"
 
     @property
     def time_to_first_token(self) -> float:
@@ -58,6 +69,8 @@ class ModelForecast:
         array = of.mac_cycles / of.cycles
         if max(memory, array) > 0.9:
             return "memory bandwidth" if memory > array else "array"
+        if not of.waits:
+            return "nothing"
         cause, cycles = of.waits.most_common(1)[0]
         names = {WEIGHTS: "memory bandwidth", STARTS: "starts"}
         name = names.get(cause) or f"the array waits for {Token(cause).name}"
@@ -69,7 +82,8 @@ class ModelForecast:
         tiles: Counter[str] = Counter()
         for part in memory.layer_parts:
             tiles[", ".join(part.names)] += part.tiles * self.model.n_layers
-        return [*tiles.items(), ("lm_head", memory.head_part.tiles)]
+        head = [] if self.is_encoder else [("lm_head", memory.head_part.tiles)]
+        return [*tiles.items(), *head]
 
 
 def forecast_model(
@@ -82,7 +96,10 @@ def forecast_model(
     batch: int = 1,
 ) -> ModelForecast:
     """Forecast a prompt of ``prompt`` tokens and a decode step that sees ``context`` positions (by
-    default those of the prompt and one more), of one sequence and of ``batch`` at once."""
+    default those of the prompt and one more), of one sequence and of ``batch`` at once. Of an
+    encoder forecast a text of ``prompt`` tokens."""
+    if model.head == "none":
+        return _forecast_encoder(model, config, weights, prompt)
     seen = prompt + 1 if context is None else context
     most = model.max_context
     if not 1 <= prompt <= most:
@@ -121,4 +138,24 @@ def forecast_model(
         decode=decode,
         batch=batch,
         batched=batched,
+    )
+
+
+def _forecast_encoder(
+    model: ModelConfig, config: Configuration, weights: WeightFormat, tokens: int
+) -> ModelForecast:
+    if not 1 <= tokens <= model.max_context:
+        raise WeftError(f"the text has {tokens} tokens; this model takes 1 to {model.max_context}.")
+    layout = lay_out(model, config, weights, max_context=tokens)
+    text = forecast(layout.program, config, encoder_scalars(tokens, layout.chip.chunk_rows))
+    return ModelForecast(
+        model=model,
+        config=config,
+        layout=layout,
+        context=tokens,
+        prompt=tokens,
+        prefill=text,
+        decode=text,
+        batch=1,
+        batched=text,
     )

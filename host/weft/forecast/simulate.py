@@ -8,18 +8,21 @@ are fluid: bytes flow at rates that stay the same from one event to the next.
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeVar
 
 from weft.compiler.walk import Step, walk
 from weft.errors import WeftError
-from weft.forecast.costs import Cost, cost_of, sequencer_cycles
+from weft.forecast.costs import REPLAY_CYCLES, Cost, cost_of, replay_rate, sequencer_cycles
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import (
     ENGINES,
     INSTRUCTION_BYTES,
     Engine,
+    Fence,
     Instruction,
     Opcode,
+    Resident,
     StoreKV,
     Vector,
     VectorDestination,
@@ -92,6 +95,29 @@ class _Job:
     """cycles (COMPUTE, VECTOR, STORE) or bytes (STREAM, LOAD) still to go"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Rates:
+    """How fast things go, until the next event."""
+
+    load: float
+    """bytes per cycle"""
+    stream: float
+    """bytes per cycle, wherever they come from and go to"""
+    flow: float
+    """bytes per cycle by which the weight buffer fills"""
+    speed: float
+    """of the array; 1 where weights are there"""
+
+    def of(self, engine: Engine) -> float:
+        """By how much a job's ``left`` goes down per cycle."""
+        rates = {
+            Engine.LOAD: self.load,
+            Engine.STREAM: self.stream,
+            Engine.COMPUTE: self.speed,
+        }
+        return rates.get(engine, 1.0)
+
+
 @dataclass
 class _Lane:
     """An engine."""
@@ -100,6 +126,8 @@ class _Lane:
     current: _Job | None = None
     ready: float = 0.0
     """when the current job may begin"""
+    replayed: bool = False
+    """whether its last job brought weights from the resident memory"""
 
 
 def forecast(
@@ -121,23 +149,29 @@ class _Machine:
         fetched = len(program) * INSTRUCTION_BYTES
         self.result = Forecast(bytes_read=fetched, bytes_by_kind=Counter({"program": fetched}))
         self.lanes = {engine: _Lane(deque()) for engine in ENGINES}
-        for job in self._issue(steps):
-            self.lanes[job.step.instruction.engine].jobs.append(job)
+        self.clock = float(START_CYCLES + self.latency)
+        self.steps = iter(steps)
+        self.fenced: Step | None = None
+        """the step behind a FENCE that the engines have come to"""
         self.tokens: Counter[int] = Counter()
         self.coming: list[tuple[float, Counter[int]]] = []
         self.time = 0.0
         self.level = 0.0
         self.waits: defaultdict[int, float] = defaultdict(float)
 
-    def _issue(self, steps: Iterable[Step]) -> Iterable[_Job]:
-        """When the sequencer hands out each step; instructions are fetched once, in order."""
+    def _issue(self) -> bool:
+        """Hand the engines their jobs up to the next FENCE, with when the sequencer does so;
+        instructions are fetched once, in order. Whether there was one."""
         begin = START_CYCLES + self.latency
         per_instruction = INSTRUCTION_BYTES / self.rate
-        clock = float(begin)
-        for step in steps:
-            for each in step.passed:
-                clock += sequencer_cycles(each)
-            clock = max(clock + 3, begin + per_instruction * (step.at + 1) + 5)
+        fenced = self.fenced
+        self.fenced = None
+        for step in chain([fenced] if fenced else [], self.steps):
+            if step is not fenced and any(isinstance(each, Fence) for each in step.passed):
+                self.fenced = step
+                return True
+            self.clock += sum(sequencer_cycles(each) for each in step.passed)
+            self.clock = max(self.clock + 3, begin + per_instruction * (step.at + 1) + 5)
             i, cost = step.instruction, cost_of(step, self.config)
             waits = Counter(t for t in (i.wait_a, i.wait_b) if t)
             signals = Counter(t for t in (i.signal_a, i.signal_b) if t)
@@ -148,13 +182,24 @@ class _Machine:
             self.result.mac_cycles += cost.macs
             self.result.bytes_written += cost.written
             if i.opcode in _KINDS:
-                self.result.bytes_read += cost.loaded + cost.streamed
-                self.result.bytes_by_kind[_KINDS[i.opcode]] += (
-                    cost.loaded + cost.streamed + cost.written
-                )
-            yield _Job(step, cost, clock, waits, signals)
+                streamed = 0 if cost.resident is Resident.REPLAY else cost.streamed
+                self.result.bytes_read += cost.loaded + streamed
+                self.result.bytes_by_kind[_KINDS[i.opcode]] += cost.loaded + streamed + cost.written
+            self.lanes[i.engine].jobs.append(_Job(step, cost, self.clock, waits, signals))
+        return False
 
     def run(self) -> Forecast:
+        last, more = 0.0, True
+        while more:
+            more = self._issue()
+            last = max(last, self._run_engines())
+            self.clock = max(self.clock, last)
+        self.result.cycles = round(last + START_CYCLES)
+        self.result.waits.update({cause: round(cycles) for cause, cycles in self.waits.items()})
+        return self.result
+
+    def _run_engines(self) -> float:
+        """Play until no engine has a job; returns when the last results are there."""
         end = 0.0
         while True:
             self._start_jobs()
@@ -166,10 +211,7 @@ class _Machine:
             if lane.jobs:
                 job = lane.jobs[0]
                 raise WeftError(f"instruction {job.step.at} waits for a token that nobody gives.")
-        last = max([end, *(at for at, _ in self.coming)], default=0.0)
-        self.result.cycles = round(last + START_CYCLES)
-        self.result.waits.update({cause: round(cycles) for cause, cycles in self.waits.items()})
-        return self.result
+        return max([end, *(at for at, _ in self.coming)])
 
     def _start_jobs(self) -> None:
         """Give idle engines their next job, if its tokens are there."""
@@ -189,18 +231,24 @@ class _Machine:
             lead = HANDOVER_CYCLES + TOKEN_CYCLES * len(job.waits) if job.waits else 0
             if engine in (Engine.STREAM, Engine.LOAD):
                 job.left = float(job.cost.streamed if engine is Engine.STREAM else job.cost.loaded)
-                # Requests of a job that follows another are made while that one's data comes.
-                lead += 0 if self.time <= lane.ready + self.latency else self.latency
+                lead += self._read_lead(lane, job)
+                lane.replayed = job.cost.resident is Resident.REPLAY
             else:
                 job.left = float(job.cost.cycles)
             lane.ready = self.time + lead
+
+    def _read_lead(self, lane: _Lane, job: _Job) -> float:
+        """Cycles until the first bytes come. Requests of a job that follows another are made while
+        that one's data comes, but not beside a replay."""
+        if job.cost.resident is Resident.REPLAY:
+            return REPLAY_CYCLES
+        return 0 if self.time <= lane.ready + self.latency and not lane.replayed else self.latency
 
     def _running(self, engine: Engine) -> _Job | None:
         lane = self.lanes[engine]
         return lane.current if lane.ready <= self.time + _TINY else None
 
-    def _rates(self) -> tuple[float, float, float, float]:
-        """Bytes per cycle of LOAD and STREAM, bytes per cycle used up, and the array's speed."""
+    def _rates(self) -> _Rates:
         load, stream = self._running(Engine.LOAD), self._running(Engine.STREAM)
         compute = self._running(Engine.COMPUTE)
         wanted = 0.0
@@ -209,21 +257,30 @@ class _Machine:
         need = 0.0
         if compute and compute.cost.cycles:
             need = compute.cost.streamed / compute.cost.cycles
+        kind = stream.cost.resident if stream else Resident.NONE
         supply = 0.0
         if stream and stream.left > _TINY:
-            supply = self.rate - wanted
-            if wanted and self.level <= self.low:
+            replays = kind is Resident.REPLAY
+            supply = replay_rate(self.config, stream.step) if replays else self.rate - wanted
+            if wanted and self.level <= self.low and not replays:
                 supply = max(supply, self.rate / 2)
-            if self.level >= self.capacity - _TINY:
+            if self.level >= self.capacity - _TINY and kind is not Resident.KEEP:
                 supply = min(supply, need)
+        from_memory = 0.0 if kind is Resident.REPLAY else supply
+        to_buffer = 0.0 if kind is Resident.KEEP else supply
         speed = 1.0
         if compute and need and self.level <= _TINY:
-            speed = min(1.0, supply / need)
-        return min(wanted, self.rate - supply), supply, need * speed, speed
+            speed = min(1.0, to_buffer / need)
+        return _Rates(
+            load=min(wanted, self.rate - from_memory),
+            stream=supply,
+            flow=to_buffer - need * speed,
+            speed=speed,
+        )
 
     def _next_event(self) -> float | None:
         """Cycles until something changes; None when all is done."""
-        load_rate, supply, use, speed = self._rates()
+        rates = self._rates()
         times: list[float] = [at - self.time for at, _ in self.coming]
         for engine, lane in self.lanes.items():
             job = lane.current
@@ -234,13 +291,12 @@ class _Machine:
             if lane.ready > self.time + _TINY:
                 times.append(lane.ready - self.time)
                 continue
-            speeds = {Engine.LOAD: load_rate, Engine.STREAM: supply, Engine.COMPUTE: speed}
-            rate = speeds.get(engine, 1.0)
+            rate = rates.of(engine)
             if job.left <= _TINY:
                 times.append(0.0)
             elif rate > _TINY:
                 times.append(job.left / rate)
-        flow = supply - use
+        flow = rates.flow
         if flow > _TINY:
             for edge in (self.low, self.capacity):
                 if self.level < edge - _TINY:
@@ -255,17 +311,16 @@ class _Machine:
 
     def _advance(self, step: float) -> float:
         """Let time pass; returns when the last finished job's results are there."""
-        load_rate, supply, use, speed = self._rates()
-        self._count(step, speed)
-        speeds = {Engine.LOAD: load_rate, Engine.STREAM: supply, Engine.COMPUTE: speed}
+        rates = self._rates()
+        self._count(step, rates.speed)
         running = {e: self._running(e) for e in self.lanes}
         self.time += step
-        self.level = min(max(self.level + (supply - use) * step, 0.0), self.capacity)
+        self.level = min(max(self.level + rates.flow * step, 0.0), self.capacity)
         end = 0.0
         for engine, job in running.items():
             if job is None:
                 continue
-            job.left -= speeds.get(engine, 1.0) * step
+            job.left -= rates.of(engine) * step
             if job.left <= _TINY:
                 done = self.time + job.cost.tail
                 if job.signals:

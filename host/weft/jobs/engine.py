@@ -71,7 +71,7 @@ class JobEngine:
         number = self._numbers.pop(id(request), None)
         if number is None:
             return
-        self._client.cancel(number)
+        guarded(lambda: self._client.cancel(number))
         self._enter(request, guarded(lambda: self._client.answer(number)))
 
     def _take(self, request: Request) -> str:

@@ -31,7 +31,11 @@ class Line(Protocol):
     bytes_per_second: float
     latency_seconds: float
     session: int
-    now: float
+
+    @property
+    def now(self) -> float:
+        """Seconds on the line's clock."""
+        ...
 
     def send(self, data: bytes, /) -> None:
         """Send all bytes; a `LinkError` if the line is gone."""

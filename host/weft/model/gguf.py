@@ -2,9 +2,8 @@
 """Loads a model from a GGUF file. Matrices stay in the file until they are compiled.
 
 Rotary order: llama.cpp's converter permutes the rows of `attn_q` and `attn_k` of the architecture
-`llama` from half-split to interleaved pairs, which is weft's order too (`ModelConfig`), so nothing
-is permuted here. An architecture whose rows the converter leaves half-split would need
-`to_interleaved`, on blocks: rows are whole blocks, so they can change places unchanged.
+`llama` from half-split to interleaved pairs, which is weft's order too, so those stay as they are;
+the rows of other architectures change places as `places` says.
 """
 
 from dataclasses import dataclass
@@ -15,28 +14,18 @@ from weft.errors import ModelError, shown
 from weft.files import in_file
 from weft.model.checkpoint import Checkpoint, FloatTensor, LayerWeights
 from weft.model.config import ModelConfig
-from weft.model.gguf_config import parse_gguf_config
-from weft.model.gguf_file import GGUFFile, TensorEntry
-from weft.model.gguf_matrix import GGUFMatrix, read_floats
+from weft.model.description import GGUFForm
+from weft.model.gguf_config import gguf_architecture, parse_gguf_config
+from weft.model.gguf_file import GGUFFile
+from weft.model.gguf_matrix import GGUFMatrix, find_tensor, read_floats
+from weft.model.gguf_rope import ROTARY_TENSORS
+from weft.model.places import Place, all_names, place
 from weft.model.repacking import RepackLog
 
 __all__ = ["GGUFModel", "load_gguf", "read_gguf_config"]
 
-LAYER_NAMES = {
-    "wq": "attn_q.weight",
-    "wk": "attn_k.weight",
-    "wv": "attn_v.weight",
-    "wo": "attn_output.weight",
-    "w_gate": "ffn_gate.weight",
-    "w_up": "ffn_up.weight",
-    "w_down": "ffn_down.weight",
-    "attention_norm": "attn_norm.weight",
-    "ffn_norm": "ffn_norm.weight",
-}
-EMBEDDING = "token_embd.weight"
-FINAL_NORM = "output_norm.weight"
-HEAD = "output.weight"
-ROTARY_FACTORS = "rope_freqs.weight"
+TABLES = ("position_embedding", "token_type_embedding")
+"""Matrices that are never multiplied with, and so are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +49,18 @@ def load_gguf(path: Path) -> GGUFModel:
     file = GGUFFile(path)
     log = RepackLog()
     with in_file(path):
-        config = _config(file)
-        _check_names(config, file)
-        tables = {
-            name: GGUFMatrix(file, _entry(file, name, (config.vocab_size, config.dim)), log)
-            for name in (EMBEDDING, HEAD)
-            if name in file.tensors
+        _, form = gguf_architecture(file.metadata)
+        config = parse_gguf_config(file)
+        _check_names(config, form, file)
+        outside = {
+            field: _tensor(config, form, file, log, field)
+            for field in config.model_shapes()
+            if field != "lm_head" or not config.tied_embeddings
         }
-        checkpoint = Checkpoint(
-            config=config,
-            layers=tuple(_layer(config, file, index, log) for index in range(config.n_layers)),
-            token_embedding=tables[EMBEDDING],
-            final_norm=_vector(file, FINAL_NORM, config.dim),
-            lm_head=tables[EMBEDDING if config.tied_embeddings else HEAD],
-        )
+        if config.tied_embeddings:
+            outside["lm_head"] = outside["token_embedding"]
+        layers = tuple(_layer(config, form, file, log, index) for index in range(config.n_layers))
+        checkpoint = Checkpoint(config=config, layers=layers, **outside)
     return GGUFModel(file=file, checkpoint=checkpoint, repacked=log)
 
 
@@ -81,64 +68,41 @@ def read_gguf_config(path: Path) -> ModelConfig:
     """The shape of the model in `path`, from what stands in front of its weights."""
     file = GGUFFile(path)
     with in_file(path):
-        return _config(file)
+        return parse_gguf_config(file)
 
 
-def _config(file: GGUFFile) -> ModelConfig:
-    embedding = file.tensors.get(EMBEDDING)
-    return parse_gguf_config(
-        file.metadata,
-        vocab_size=None if embedding is None else embedding.rows,
-        tied_embeddings=HEAD not in file.tensors,
-    )
+def _layer(
+    config: ModelConfig, form: GGUFForm, file: GGUFFile, log: RepackLog, index: int
+) -> LayerWeights:
+    fields = config.layer_shapes()
+    return LayerWeights(**{f: _tensor(config, form, file, log, f, index) for f in fields})
 
 
-def _layer(config: ModelConfig, file: GGUFFile, index: int, log: RepackLog) -> LayerWeights:
-    tensors: dict[str, Any] = {}
-    for field, shape in config.layer_shapes().items():
-        name = f"blk.{index}.{LAYER_NAMES[field]}"
-        if len(shape) == 1:
-            tensors[field] = _vector(file, name, shape[0])
-        else:
-            tensors[field] = GGUFMatrix(file, _entry(file, name, shape), log)
-    return LayerWeights(**tensors)
+def _tensor(
+    config: ModelConfig, form: GGUFForm, file: GGUFFile, log: RepackLog, field: str, layer: int = 0
+) -> Any:
+    """A matrix that stays in the file, or the numbers of a vector or a table."""
+    where = place(form.tensors, config, field, layer=layer, interleaved=form.interleaved)
+    if len(where.shape) == 1 or field in TABLES:
+        return _numbers(file, where)
+    return GGUFMatrix(file, find_tensor(file, where.name, where.shape), log, where.rows)
 
 
-def _vector(file: GGUFFile, name: str, length: int) -> FloatTensor:
-    return read_floats(file, _entry(file, name, (length,)), 0, 1)[0]
+def _numbers(file: GGUFFile, where: Place) -> FloatTensor:
+    entry = find_tensor(file, where.name, where.shape)
+    numbers = read_floats(file, entry, 0, entry.rows).reshape(where.shape)
+    return numbers if where.rows is None else numbers[where.rows]
 
 
-def _entry(file: GGUFFile, name: str, shape: tuple[int, ...]) -> TensorEntry:
-    entry = file.tensors.get(name)
-    if entry is None:
-        raise ModelError(f"the file holds no tensor {name}.")
-    if entry.shape != shape:
-        raise ModelError(
-            f"tensor {name} has shape {shown(list(entry.shape))}, but the metadata asks for "
-            f"{list(shape)}."
-        )
-    return entry
-
-
-def _check_names(config: ModelConfig, file: GGUFFile) -> None:
+def _check_names(config: ModelConfig, form: GGUFForm, file: GGUFFile) -> None:
     """Refuse tensors that a model of this configuration has no place for.
 
-    A bias or an additional layer that were silently left out would give wrong outputs. Factors of
-    the rotary frequencies, which Llama 3.1 introduced, are none when all of them are 1.
+    A bias or an additional layer that were silently left out would give wrong outputs.
     """
-    known = {EMBEDDING, FINAL_NORM, HEAD, ROTARY_FACTORS}
-    for index in range(config.n_layers):
-        known.update(f"blk.{index}.{name}" for name in LAYER_NAMES.values())
+    known = {*all_names(form.tensors, config), *ROTARY_TENSORS}
     for name in file.tensors:
         if name not in known:
             raise ModelError(
-                f"the file holds tensor {shown(name)}, which a {config.architecture} model of "
-                f"{config.n_layers} layers without biases and experts does not have."
-            )
-    if ROTARY_FACTORS in file.tensors:
-        factors = _vector(file, ROTARY_FACTORS, config.head_dim // 2)
-        if (factors != 1).any():
-            raise ModelError(
-                f"tensor {ROTARY_FACTORS} scales rotary frequencies by up to {factors.max():g}, "
-                f"but weft does not scale rotary embeddings."
+                f"the file holds tensor {shown(name)}, which this {config.architecture} model of "
+                f"{config.n_layers} layers does not have."
             )

@@ -12,6 +12,8 @@ test compares every type with the `gguf` package.
 import numpy as np
 import numpy.typing as npt
 
+from weft.codebooks import FP4, IQ4_NL
+
 __all__ = [
     "Floats",
     "Integers",
@@ -24,7 +26,6 @@ __all__ = [
     "mxfp4",
     "nibbles",
     "q4_0",
-    "q4_0_codes",
     "q4_1",
     "q5_0",
     "q5_1",
@@ -37,12 +38,6 @@ Integers = tuple[npt.NDArray[np.int8], Floats]
 """What a block says exactly: int8 [blocks, 32], and the scale of each block, float32 [blocks]."""
 
 _LOW, _HALF = np.uint8(15), np.uint8(4)
-
-IQ4_NL_VALUES = np.array(
-    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8
-)
-MXFP4_VALUES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int8)
-"""Twice the values of E2M1, which are then integers."""
 
 
 def f32(raw: Raw) -> Floats:
@@ -75,15 +70,9 @@ def q8_0(raw: Raw) -> Integers:
     return raw[:, 2:].view(np.int8), half(raw, 0)
 
 
-def q4_0_codes(raw: Raw) -> tuple[Raw, Floats]:
-    """float16 scale, 16 bytes of codes: the codes, 0 to 15, and the scales."""
-    return nibbles(raw[:, 2:]), half(raw, 0)
-
-
 def q4_0(raw: Raw) -> Integers:
     """float16 scale, 16 bytes of codes; a code stands for itself less 8."""
-    codes, scales = q4_0_codes(raw)
-    return codes.view(np.int8) - np.int8(8), scales
+    return nibbles(raw[:, 2:]).view(np.int8) - np.int8(8), half(raw, 0)
 
 
 def q5_0(raw: Raw) -> Integers:
@@ -92,17 +81,17 @@ def q5_0(raw: Raw) -> Integers:
 
 
 def iq4_nl(raw: Raw) -> Integers:
-    """float16 scale, 16 bytes of codes into `IQ4_NL_VALUES`."""
-    return IQ4_NL_VALUES[nibbles(raw[:, 2:])], half(raw, 0)
+    """float16 scale, 16 bytes of codes into `IQ4_NL`."""
+    return IQ4_NL[nibbles(raw[:, 2:])], half(raw, 0)
 
 
 def mxfp4(raw: Raw) -> Integers:
-    """A scale of 2^(e - 127) as its exponent e, 16 bytes of codes into `MXFP4_VALUES`.
+    """A scale of 2^(e - 127) as its exponent e, 16 bytes of codes into `FP4`.
 
     The values are doubled, so the scale that is returned is half of that.
     """
     scales = np.ldexp(np.float32(1), raw[:, 0].astype(np.int32) - 128)
-    return MXFP4_VALUES[nibbles(raw[:, 1:])], scales
+    return FP4[nibbles(raw[:, 1:])], scales
 
 
 def q4_1(raw: Raw) -> Floats:

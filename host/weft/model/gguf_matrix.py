@@ -4,15 +4,20 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
-from weft.errors import ModelError
+from weft.codebooks import Codebook
+from weft.errors import ModelError, shown
 from weft.files import in_file
 from weft.model.checkpoint import FloatTensor, StoredMatrix, check_finite
+from weft.model.gguf_blocks import Raw
 from weft.model.gguf_file import GGUFFile, TensorEntry
 from weft.model.repacking import Repacked, RepackLog
-from weft.quantize import BLOCK, Q4_0_CODEBOOK, QuantizedMatrix, WeightFormat, quantize
+from weft.quantize import BLOCK, QuantizedMatrix, WeightFormat, quantize
 
-__all__ = ["GGUFMatrix", "read_floats"]
+__all__ = ["GGUFMatrix", "find_tensor", "read_floats", "read_vector"]
+
+Rows = npt.NDArray[np.intp]
 
 PIECE_VALUES = 1 << 20
 """Numbers that are unpacked at a time, so that memory is needed for the result and little else."""
@@ -21,43 +26,55 @@ PIECE_VALUES = 1 << 20
 class GGUFMatrix(StoredMatrix):
     """A two-dimensional tensor of `file`; what quantising it loses is written to `log`.
 
-    Which blocks stay as they are:
+    `rows` are the tensor's rows that are meant, in their order; None stands for all of them. Rows
+    are whole blocks, so they change places unchanged.
 
-    | stored as | in `w8` | in `w4` |
+    Blocks stay as they are where the format can say the same: scales that are float16, and in a
+    4-bit format integers that its codebook holds.
+
+    | stored as | in `w8` | unchanged too in |
     |---|---|---|
-    | Q8_0 | codes and scales unchanged | repacked |
-    | Q4_0 | code - 8, scales unchanged | codes and scales unchanged |
-    | Q5_0, IQ4_NL | the integer of each code, scales unchanged | repacked |
-    | MXFP4 | twice the value of each code, half the scale, where that is a float16 | repacked |
-    | all others | repacked | repacked |
+    | Q8_0 | codes and scales unchanged | |
+    | Q4_0 | code - 8, scales unchanged | `w4`, `int4` |
+    | Q5_0 | code - 16, scales unchanged | |
+    | IQ4_NL | the integer of each code, scales unchanged | `iq4_nl` |
+    | MXFP4 | twice the value of each code, half the scale, where that is a float16 | `fp4` |
+    | all others | repacked | |
     """
 
-    def __init__(self, file: GGUFFile, entry: TensorEntry, log: RepackLog) -> None:
+    def __init__(
+        self, file: GGUFFile, entry: TensorEntry, log: RepackLog, rows: Rows | None = None
+    ) -> None:
         self._file = file
         self._entry = entry
         self._log = log
+        self._rows = rows
+        self._name = entry.name
+        if rows is not None and len(rows) < entry.rows:
+            self._name += f" rows {rows.min()} to {rows.max()}"
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Rows and columns."""
-        return self._entry.shape
+        rows, columns = self._entry.shape
+        return (rows if self._rows is None else len(self._rows), columns)
 
     def floats(self, first: int, end: int) -> FloatTensor:
         """Rows `first` to `end` as float32."""
         with in_file(self._file.path):
-            return read_floats(self._file, self._entry, first, end)
+            return self._floats(first, end)
 
     def quantized(self, weight_format: WeightFormat) -> QuantizedMatrix:
         """The matrix in a format of the device, with the file's own blocks where they fit it."""
         rows, columns = self.shape
         shape = (rows, -(-columns // BLOCK), BLOCK)
-        narrow = weight_format is WeightFormat.W4
+        narrow = weight_format.codebook is not None
         matrix = QuantizedMatrix(
             format=weight_format,
             columns=columns,
             codes=np.empty(shape, np.uint8) if narrow else np.empty(shape, np.int8),
             scales=np.empty(shape[:2], np.float16),
-            codebook=Q4_0_CODEBOOK if narrow else None,
+            codebook=weight_format.codebook,
         )
         squared_error = squares = 0.0
         with in_file(self._file.path):
@@ -65,7 +82,7 @@ class GGUFMatrix(StoredMatrix):
                 squared_error, squares = self._repack(matrix)
         self._log.add(
             Repacked(
-                tensor=self._entry.name,
+                tensor=self._name,
                 stored=self._entry.type.name,
                 weights=weight_format,
                 squared_error=squared_error,
@@ -75,15 +92,19 @@ class GGUFMatrix(StoredMatrix):
         return matrix
 
     def _keep(self, into: QuantizedMatrix) -> bool:
-        """Take the blocks as they are; False where the type or a scale has no place for that."""
-        kind = self._entry.type
-        exact = kind.integers if into.format is WeightFormat.W8 else kind.codes
-        if exact is None:
+        """Take the blocks as they are; False where the type, an integer or a scale has no place for
+        that."""
+        integers = self._entry.type.integers
+        if integers is None:
             return False
         for first, end in self._pieces():
-            codes, wide = exact(self._file.rows(self._entry, first, end))
+            codes, wide = integers(self._raw(first, end))
             wide = wide.reshape(end - first, -1)
             self._check_scales(wide, first)
+            if into.codebook is not None:
+                codes = _CODES_OF[into.format][codes.view(np.uint8)]
+                if (codes == _NO_CODE).any():
+                    return False
             with np.errstate(over="ignore"):
                 scales = wide.astype(np.float16)
             if (scales != wide).any():
@@ -96,7 +117,7 @@ class GGUFMatrix(StoredMatrix):
         """Quantise the numbers anew; the sums of squares of the error and of the numbers."""
         squared_error = squares = 0.0
         for first, end in self._pieces():
-            floats = read_floats(self._file, self._entry, first, end)
+            floats = self._floats(first, end)
             with in_file(f"tensor {self._entry.name}"):
                 part = quantize(floats, into.format)
             into.codes[first:end], into.scales[first:end] = part.codes, part.scales
@@ -110,8 +131,24 @@ class GGUFMatrix(StoredMatrix):
             row, block = (int(i) for i in np.argwhere(~finite)[0])
             raise ModelError(
                 f"tensor {self._entry.name} has the scale {scales[row, block]} at index "
-                f"{[row + first_row, block * BLOCK]}."
+                f"{[self._file_row(row + first_row), block * BLOCK]}."
             )
+
+    def _raw(self, first: int, end: int) -> Raw:
+        """The blocks of some rows: a view into the file, or a copy where rows change places."""
+        if self._rows is None:
+            return self._file.rows(self._entry, first, end)
+        whole = self._file.rows(self._entry, 0, self._entry.rows)
+        blocks = whole.reshape(self._entry.rows, -1, self._entry.type.block_bytes)
+        return blocks[self._rows[first:end]].reshape(-1, self._entry.type.block_bytes)
+
+    def _floats(self, first: int, end: int) -> FloatTensor:
+        raw = self._raw(first, end)
+        rows = None if self._rows is None else self._rows[first:end]
+        return _unpack(self._entry, raw, end - first, first, rows)
+
+    def _file_row(self, row: int) -> int:
+        return row if self._rows is None else int(self._rows[row])
 
     def _pieces(self) -> Iterator[tuple[int, int]]:
         rows, columns = self.shape
@@ -122,10 +159,48 @@ class GGUFMatrix(StoredMatrix):
 
 def read_floats(file: GGUFFile, entry: TensorEntry, first: int, end: int) -> FloatTensor:
     """Some rows of a tensor as float32, [rows, columns]; `ModelError` where one is not finite."""
+    return _unpack(entry, file.rows(entry, first, end), end - first, first, None)
+
+
+def read_vector(file: GGUFFile, name: str, length: int) -> FloatTensor:
+    """A tensor of one dimension as float32; `ModelError` where it is not there, of another length,
+    or not finite."""
+    return read_floats(file, find_tensor(file, name, (length,)), 0, 1)[0]
+
+
+def find_tensor(file: GGUFFile, name: str, shape: tuple[int, ...]) -> TensorEntry:
+    """The tensor of that name, which must have that shape; `ModelError` otherwise."""
+    entry = file.tensors.get(name)
+    if entry is None:
+        raise ModelError(f"the file holds no tensor {name}.")
+    if entry.shape != shape:
+        raise ModelError(
+            f"tensor {name} has shape {shown(list(entry.shape))}, but the metadata asks for "
+            f"{list(shape)}."
+        )
+    return entry
+
+
+def _unpack(
+    entry: TensorEntry, raw: Raw, n_rows: int, first_row: int, rows: Rows | None
+) -> FloatTensor:
+    """Blocks as float32, [rows, columns]; `rows` are their places where they are not in order."""
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for below
-        floats = entry.type.unpack(file.rows(entry, first, end)).reshape(end - first, -1)
-    check_finite(entry.name, floats, first_row=first)
+        floats = entry.type.unpack(raw).reshape(n_rows, -1)
+    check_finite(entry.name, floats, first_row=first_row, rows=rows)
     return floats
+
+
+def _codes_of(codebook: Codebook) -> npt.NDArray[np.uint8]:
+    """uint8 [256]: the first code that stands for each int8, by its bits; `_NO_CODE` for none."""
+    codes = np.full(256, _NO_CODE, np.uint8)
+    for code in reversed(range(len(codebook))):
+        codes[codebook.view(np.uint8)[code]] = code
+    return codes
+
+
+_NO_CODE = np.uint8(255)
+_CODES_OF = {form: _codes_of(form.codebook) for form in WeightFormat if form.codebook is not None}
 
 
 def _sum_of_squares(values: FloatTensor) -> float:

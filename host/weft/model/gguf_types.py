@@ -18,8 +18,7 @@ class TensorType:
     """One type: `block` values along a row are stored in `block_bytes` bytes.
 
     `unpack` gives the values of uint8 [blocks, block_bytes] as float32. A type with `integers`
-    says what its blocks are as 32 int8 with one scale, exactly; with `codes` as 32 codes into
-    Q4_0's codebook with one scale. Scales come as float32.
+    says what its blocks are as 32 int8 with one scale, exactly. Scales come as float32.
     """
 
     name: str
@@ -27,19 +26,13 @@ class TensorType:
     block_bytes: int
     unpack: Callable[[Raw], Floats]
     integers: Callable[[Raw], Integers] | None = None
-    codes: Callable[[Raw], tuple[Raw, Floats]] | None = None
 
 
 def _floats(name: str, number_bytes: int, unpack: Callable[[Raw], Floats]) -> TensorType:
     return TensorType(name=name, block=1, block_bytes=number_bytes, unpack=unpack)
 
 
-def _integers(
-    name: str,
-    block_bytes: int,
-    integers: Callable[[Raw], Integers],
-    codes: Callable[[Raw], tuple[Raw, Floats]] | None = None,
-) -> TensorType:
+def _integers(name: str, block_bytes: int, integers: Callable[[Raw], Integers]) -> TensorType:
     def unpack(raw: Raw) -> Floats:
         values, scales = integers(raw)
         return values.astype(np.float32) * scales[:, np.newaxis]
@@ -50,7 +43,6 @@ def _integers(
         block_bytes=block_bytes,
         unpack=unpack,
         integers=integers,
-        codes=codes,
     )
 
 
@@ -61,7 +53,7 @@ def _other(name: str, block: int, block_bytes: int, unpack: Callable[[Raw], Floa
 TENSOR_TYPES: dict[int, TensorType] = {
     0: _floats("F32", 4, blocks.f32),
     1: _floats("F16", 2, blocks.f16),
-    2: _integers("Q4_0", 18, blocks.q4_0, blocks.q4_0_codes),
+    2: _integers("Q4_0", 18, blocks.q4_0),
     3: _other("Q4_1", 32, 20, blocks.q4_1),
     6: _integers("Q5_0", 22, blocks.q5_0),
     7: _other("Q5_1", 32, 24, blocks.q5_1),

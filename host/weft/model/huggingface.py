@@ -1,67 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads a Hugging Face model folder: `config.json` and `model.safetensors`, whole or in shards.
+"""Loads a Hugging Face model folder: `config.json` and `model.safetensors`, whole or in shards."""
 
-Rotary order: Hugging Face stores the rows of `q_proj` and `k_proj` so that element `i` of a head
-pairs with element `i + head_dim / 2` ("half-split"). weft rotates interleaved pairs `(2i, 2i + 1)`,
-so the rows of both matrices are permuted once, here: row `2i` of a head is the file's row `i`, and
-row `2i + 1` is the file's row `i + head_dim / 2`. Queries and keys are permuted alike, so their dot
-products, and with them the model's outputs, stay what they were.
-"""
-
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from weft.errors import FileError, ModelError, shown
-from weft.files import as_object, in_file, read_json_object
+from weft.errors import ModelError, shown
+from weft.files import in_file, read_json_object
 from weft.model.checkpoint import Checkpoint, FloatTensor, LayerWeights, check_finite
 from weft.model.config import ModelConfig
-from weft.model.huggingface_config import parse_config
+from weft.model.description import HuggingFaceForm
+from weft.model.huggingface_config import architecture_of, parse_config
+from weft.model.huggingface_pooling import read_pooling
+from weft.model.places import all_names, place
 from weft.model.safetensors_file import SafetensorsFile
+from weft.model.shards import open_shards
 
-__all__ = ["load_huggingface", "read_config", "to_interleaved"]
-
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-
-LAYER_NAMES = {
-    "wq": "self_attn.q_proj.weight",
-    "wk": "self_attn.k_proj.weight",
-    "wv": "self_attn.v_proj.weight",
-    "wo": "self_attn.o_proj.weight",
-    "w_gate": "mlp.gate_proj.weight",
-    "w_up": "mlp.up_proj.weight",
-    "w_down": "mlp.down_proj.weight",
-    "attention_norm": "input_layernorm.weight",
-    "ffn_norm": "post_attention_layernorm.weight",
-}
-MODEL_NAMES = {
-    "token_embedding": "model.embed_tokens.weight",
-    "final_norm": "model.norm.weight",
-    "lm_head": "lm_head.weight",
-}
-DERIVED_SUFFIX = ".rotary_emb.inv_freq"
-"""Old files carry tables that follow from the configuration; they are not read."""
+__all__ = ["load_huggingface", "read_config"]
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """The shape of the model in `folder`, from its `config.json` alone."""
-    path = folder / "config.json"
-    fields = read_json_object(path)
-    with in_file(path):
-        return parse_config(fields)
+    """The shape of the model in `folder`, from its JSON files alone."""
+    return _read_config(folder)[0]
 
 
 def load_huggingface(folder: Path) -> Checkpoint:
     """The model in `folder`; raises `ModelError` or `FileError` naming file and value."""
-    config = read_config(folder)
-    shards = _open_shards(folder)
-    _check_names(config, shards, folder)
+    config, form = _read_config(folder)
+    return _Folder(folder, config, form).checkpoint()
 
-    def read(name: str, shape: tuple[int, ...]) -> FloatTensor:
-        file = shards.get(name)
+
+def _read_config(folder: Path) -> tuple[ModelConfig, HuggingFaceForm]:
+    path = folder / "config.json"
+    fields = read_json_object(path)
+    with in_file(path):
+        config = parse_config(fields)
+        form = architecture_of(fields).huggingface
+    if config.head == "none":
+        config = replace(config, pooling=read_pooling(folder) or config.pooling)
+    return config, form
+
+
+class _Folder:
+    """The tensors of one folder, by weft's names."""
+
+    def __init__(self, folder: Path, config: ModelConfig, form: HuggingFaceForm) -> None:
+        self._folder = folder
+        self._config = config
+        self._form = form
+        self._shards: Mapping[str, SafetensorsFile] = open_shards(folder)
+        self._prefix = form.prefix
+        if place(form.tensors, config, "token_embedding").name not in self._shards:
+            self._prefix = ""  # a file without it names what is missing without it too
+        self._check_names(all_names(form.tensors, config))
+
+    def checkpoint(self) -> Checkpoint:
+        """The whole model."""
+        config = self._config
+        outside = {
+            field: self._read(field)
+            for field in config.model_shapes()
+            if field != "lm_head" or not config.tied_embeddings
+        }
+        if config.tied_embeddings:
+            outside["lm_head"] = outside["token_embedding"]
+        layers = tuple(
+            LayerWeights(**{field: self._read(field, layer) for field in config.layer_shapes()})
+            for layer in range(config.n_layers)
+        )
+        return Checkpoint(config=config, layers=layers, **outside)
+
+    def _read(self, field: str, layer: int = 0) -> FloatTensor:
+        """One tensor in weft's shape and order."""
+        where = place(self._form.tensors, self._config, field, layer=layer)
+        name = self._in_file(where.name)
+        file = self._shards.get(name)
         if file is None:
-            raise ModelError(f"{folder} holds no tensor {name}.")
+            raise ModelError(f"{self._folder} holds no tensor {name}.")
+        shape = where.shape[::-1] if where.transposed else where.shape
         with in_file(file.path):
-            if file.shape(name) != shape:
+            found = _unfolded(file.shape(name)) if where.folded else file.shape(name)
+            if found != shape:
                 raise ModelError(
                     f"tensor {name} has shape {shown(list(file.shape(name)))}, but config.json "
                     f"asks for {list(shape)}."
@@ -69,86 +90,36 @@ def load_huggingface(folder: Path) -> Checkpoint:
         tensor = file.read(name)
         with in_file(file.path):
             check_finite(name, tensor)
+        if where.transposed:
+            tensor = tensor.T
+        if where.folded:
+            tensor = tensor.reshape(shape)
+        if where.rows is not None:
+            tensor = tensor[where.rows]
+        if where.plus_one:
+            tensor = tensor + 1
         return tensor
 
-    def read_layer(index: int) -> LayerWeights:
-        tensors = {
-            field: read(f"model.layers.{index}.{LAYER_NAMES[field]}", shape)
-            for field, shape in config.layer_shapes().items()
-        }
-        tensors["wq"] = to_interleaved(tensors["wq"], config.head_dim)
-        tensors["wk"] = to_interleaved(tensors["wk"], config.head_dim)
-        return LayerWeights(**tensors)
+    def _in_file(self, name: str) -> str:
+        return name if self._prefix else name.removeprefix(self._form.prefix)
 
-    shapes = config.model_shapes()
-    token_embedding = read(MODEL_NAMES["token_embedding"], shapes["token_embedding"])
-    return Checkpoint(
-        config=config,
-        token_embedding=token_embedding,
-        layers=tuple(read_layer(index) for index in range(config.n_layers)),
-        final_norm=read(MODEL_NAMES["final_norm"], shapes["final_norm"]),
-        lm_head=(
-            token_embedding
-            if config.tied_embeddings
-            else read(MODEL_NAMES["lm_head"], shapes["lm_head"])
-        ),
-    )
+    def _check_names(self, names: Iterable[str]) -> None:
+        """Refuse tensors that a model of this configuration has no place for.
+
+        A bias or an additional layer that were silently left out would give wrong outputs.
+        """
+        known = {self._in_file(name) for name in names}
+        for name in self._shards:
+            ignored = any(fnmatchcase(name, pattern) for pattern in self._form.ignored)
+            if name not in known and not ignored:
+                raise ModelError(
+                    f"{self._folder} holds tensor {shown(name)}, which a {self._form.classes[0]} "
+                    f"of {self._config.n_layers} layers does not have."
+                )
 
 
-def to_interleaved(matrix: FloatTensor, head_dim: int) -> FloatTensor:
-    """Permute rows [heads * head_dim, dim] from half-split to interleaved rotary order."""
-    rows, columns = matrix.shape
-    halves = matrix.reshape(rows // head_dim, 2, head_dim // 2, columns)
-    return halves.transpose(0, 2, 1, 3).reshape(rows, columns)
-
-
-def _open_shards(folder: Path) -> dict[str, SafetensorsFile]:
-    """The file that holds each tensor, by the tensor's name."""
-    weights = folder / WEIGHTS
-    index = folder / INDEX
-    if weights.is_file() or not index.is_file():
-        if not weights.exists() and any(folder.glob("*.bin")):
-            raise FileError(
-                f"{weights} does not exist; weft reads safetensors files, not pickled .bin files."
-            )
-        file = SafetensorsFile(weights)
-        return dict.fromkeys(file.entries, file)
-    files: dict[str, SafetensorsFile] = {}
-    shards: dict[str, SafetensorsFile] = {}
-    field = read_json_object(index).get("weight_map")
-    weight_map = as_object(field)
-    if not weight_map:
-        raise FileError(f"{index}: weight_map is {shown(field)}, which maps no tensor.")
-    for name, shard in weight_map.items():
-        if not isinstance(shard, str) or not _is_plain(shard):
-            raise FileError(
-                f"{index}: weight_map sends {shown(name)} to {shown(shard)}, "
-                f"which is no file name in the folder."
-            )
-        if shard not in files:
-            files[shard] = SafetensorsFile(folder / shard)
-        if name not in files[shard].entries:
-            raise FileError(f"{index}: tensor {shown(name)} is not in {shown(shard)}.")
-        shards[name] = files[shard]
-    return shards
-
-
-def _is_plain(name: str) -> bool:
-    """Whether `name` can only mean a file in the same folder."""
-    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(name) <= 255
-
-
-def _check_names(config: ModelConfig, shards: dict[str, SafetensorsFile], folder: Path) -> None:
-    """Refuse tensors that a Llama model of this configuration has no place for.
-
-    A bias or an additional layer that were silently left out would give wrong outputs.
-    """
-    known = set(MODEL_NAMES.values())
-    for index in range(config.n_layers):
-        known.update(f"model.layers.{index}.{name}" for name in LAYER_NAMES.values())
-    for name in shards:
-        if name not in known and not name.endswith(DERIVED_SUFFIX):
-            raise ModelError(
-                f"{folder} holds tensor {shown(name)}, which a LlamaForCausalLM of "
-                f"{config.n_layers} layers does not have."
-            )
+def _unfolded(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without dimensions of 1 in front of two others, and with all behind the first as one."""
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape if len(shape) < 3 else (shape[0], math.prod(shape[1:]))

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds a model by name or path and loads it with its tokenizer."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from weft.errors import ModelError, TokenizerError, shown
+from weft.chat_template import ChatTemplate, read_chat_template, read_special_tokens
+from weft.errors import ModelError, PromptError, TokenizerError, shown
 from weft.files import in_file
 from weft.model.checkpoint import Checkpoint
 from weft.model.gguf import load_gguf
 from weft.model.gguf_file import is_gguf
+from weft.model.hub import download, is_hub_name, packaged_model
 from weft.model.huggingface import load_huggingface
 from weft.model.llama2c import load_llama2c
 from weft.model.repacking import RepackLog
 from weft.tokenizer import (
     Tokenizer,
+    gguf_special_tokens,
     gguf_tokenizer,
     load_huggingface_tokenizer,
     load_llama2c_tokenizer,
@@ -34,8 +39,9 @@ CHECKOUT = PACKAGE.parents[1]
 class LoadedModel:
     """A model ready to be compiled: weights, tokenizer, and the name it was asked for by.
 
-    `chat_template` is the Jinja template that a GGUF file carries, else None; `repacked` tells,
-    once the model is compiled, what a GGUF file's weights lost by it.
+    `chat_template` is the Jinja template that the folder or GGUF file carries, else None, and
+    `special_tokens` the texts that it may name, such as `bos_token`; `repacked` tells, once the
+    model is compiled, what a GGUF file's weights lost by it.
     """
 
     name: str
@@ -43,7 +49,15 @@ class LoadedModel:
     checkpoint: Checkpoint
     tokenizer: Tokenizer
     chat_template: str | None = None
+    special_tokens: Mapping[str, str] = field(default_factory=dict[str, str])
     repacked: RepackLog = field(default_factory=RepackLog)
+
+    def chat_prompt(self, messages: Sequence[Mapping[str, Any]], **variables: Any) -> str:
+        """The prompt that the model's own template makes of a conversation, as
+        `ChatTemplate.render`; `PromptError` where the model has none."""
+        if self.chat_template is None:
+            raise PromptError(f"{self.name} comes without a chat template.")
+        return ChatTemplate(self.chat_template, self.special_tokens).render(messages, **variables)
 
 
 def shipped_models() -> dict[str, Path]:
@@ -76,9 +90,10 @@ def load_model(
 ) -> LoadedModel:
     """Load a model.
 
-    `model` is the name of a shipped model, a Hugging Face style folder, a GGUF file, or a llama2.c
-    `.bin` file. `tokenizer` is the llama2.c tokenizer file; without it, the only `tok*.bin` beside
-    the model is taken. A folder brings its own `tokenizer.json`, a GGUF file carries one.
+    `model` is the name of a shipped model, a Hugging Face style folder, a GGUF file, a llama2.c
+    `.bin` file, or a name on the hub (OWNER/NAME, or OWNER/NAME/FILE.gguf). `tokenizer` is the
+    llama2.c tokenizer file; without it, the only `tok*.bin` beside the model is taken. A folder
+    brings its own `tokenizer.json`, a GGUF file carries one.
 
     Raises `FileError`, `ModelError` or `TokenizerError` with one sentence when any of it cannot
     be used.
@@ -96,6 +111,8 @@ def load_model(
             path=path,
             checkpoint=checkpoint,
             tokenizer=load_huggingface_tokenizer(path, checkpoint.config.vocab_size),
+            chat_template=read_chat_template(path),
+            special_tokens=read_special_tokens(path),
         )
     if path.suffix == ".gguf" or is_gguf(path):
         if tokenizer is not None:
@@ -125,6 +142,7 @@ def _from_gguf(path: Path) -> LoadedModel:
             checkpoint=model.checkpoint,
             tokenizer=gguf_tokenizer(metadata, model.checkpoint.config.vocab_size),
             chat_template=metadata.text("tokenizer.chat_template"),
+            special_tokens=gguf_special_tokens(metadata),
             repacked=model.repacked,
         )
 
@@ -140,6 +158,11 @@ def _find(model: str | Path) -> Path:
     except (OSError, ValueError):  # too long for a path, or a null character inside
         exists = False
     if not exists or str(model) == "":
+        packaged = packaged_model(str(model))
+        if packaged is not None:
+            return packaged
+        if isinstance(model, str) and is_hub_name(model):
+            return download(model)
         names = ", ".join(shipped) if shipped else "none"
         raise ModelError(
             f"model {shown(str(model), 200)} is neither a path nor a shipped model (shipped: "

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes of well-known models, for forecasts and benchmarks: no weights."""
 
+from typing import Any
+
 from weft.model.config import ModelConfig
 
-__all__ = ["KNOWN_SHAPES"]
+__all__ = ["ENCODER_SHAPES", "KNOWN_SHAPES"]
+
+_QWEN2 = frozenset({"wq", "wk", "wv"})
 
 
 def _shape(
@@ -15,6 +19,7 @@ def _shape(
     max_context: int,
     *,
     tied: bool = True,
+    **more: Any,
 ) -> ModelConfig:
     """``heads``: query heads, KV heads, channels of a head."""
     return ModelConfig(
@@ -27,6 +32,7 @@ def _shape(
         vocab_size=vocab_size,
         max_context=max_context,
         tied_embeddings=tied,
+        **more,
     )
 
 
@@ -37,9 +43,29 @@ KNOWN_SHAPES: dict[str, ModelConfig] = {
     "stories110m": _shape(12, 768, 2048, (12, 12, 64), 32000, 1024),
     "smollm2-135m": _shape(30, 576, 1536, (9, 3, 64), 49152, 8192),
     "smollm2-360m": _shape(32, 960, 2560, (15, 5, 64), 49152, 8192),
-    "qwen2.5-0.5b": _shape(24, 896, 4864, (14, 2, 64), 151936, 32768),
+    "qwen2.5-0.5b": _shape(24, 896, 4864, (14, 2, 64), 151936, 32768, biases=_QWEN2),
     "tinyllama-1.1b": _shape(22, 2048, 5632, (32, 4, 64), 32000, 2048, tied=False),
     "llama-3.2-1b": _shape(16, 2048, 8192, (32, 8, 64), 128256, 131072),
     "llama-2-7b": _shape(32, 4096, 11008, (32, 32, 128), 32000, 4096, tied=False),
 }
-"""By the name that people give them. Biases, where a model has them, are left out."""
+"""By the name that people give them."""
+ENCODER_SHAPES: dict[str, ModelConfig] = {
+    "minilm-l6": _shape(
+        *(6, 384, 1536, (12, 12, 32), 30522, 512),
+        tied=False,
+        architecture="bert",
+        activation="gelu_erf",
+        norm="layer",
+        norm_order="post",
+        norm_eps=1e-12,
+        feed_forward="plain",
+        biases=frozenset({"wq", "wk", "wv", "wo", "w_up", "w_down"}),
+        causal=False,
+        positions="learned",
+        token_types=2,
+        embedding_norm=True,
+        head="none",
+        pooling="mean",
+    ),
+}
+"""Encoders, likewise."""

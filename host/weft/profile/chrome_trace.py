@@ -16,7 +16,7 @@ from weft.compiler.conventions import Token
 from weft.profile.causes import waiting
 from weft.profile.timeline import Run, Slice
 from weft_arch.config import Configuration
-from weft_arch.isa import ENGINES, Instruction, Opcode
+from weft_arch.isa import ENGINES, Instruction, Opcode, Resident
 from weft_arch.observed import Wire
 
 __all__ = ["chrome_trace"]
@@ -95,6 +95,9 @@ def _curve(run: Run, wire: int) -> Iterable[tuple[int, float]]:
     yield run.cycles, 0.0
 
 
+_RESIDENT = {Resident.NONE: "", Resident.KEEP: " kept", Resident.REPLAY: " replayed"}
+
+
 def _label(each: Slice) -> str:
     """The instruction in a few words."""
     i: Any = each.step.instruction
@@ -109,7 +112,7 @@ def _label(each: Slice) -> str:
         case Opcode.REDUCE:
             return i.operation.name
         case Opcode.STREAM_WEIGHTS:
-            return f"{count} weight tiles"
+            return f"{count} weight tiles{_RESIDENT[i.resident]}"
         case Opcode.STREAM_KV:
             return f"keys and values of {count}"
         case _:

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
-from weft.compiler.conventions import Register, batch_scalars, chunk_scalars, even_chunks
+from weft.compiler.conventions import (
+    Register,
+    batch_scalars,
+    chunk_scalars,
+    encoder_scalars,
+    even_chunks,
+)
 from weft.errors import WeftError
 from weft.runtime.program import set_program
 from weft_arch import registers
@@ -79,6 +85,8 @@ class ModelRunner:
         self._scalars: dict[int, int] = {}
         self._program = ""
         """region of the program that the device is set to"""
+        self._kept = False
+        """whether the weights that stay on the chip are there"""
 
     @property
     def chunk_rows(self) -> int:
@@ -107,6 +115,8 @@ class ModelRunner:
         """Append ``token_ids`` at ``position`` of a sequence; with ``head`` compute the logits of
         the last one (or of all, in a scoring program)."""
         rows, memory = len(token_ids), self.compiled.memory
+        if self.compiled.model.head == "none":
+            raise WeftError(f"the {self.compiled.model.architecture} model has no logits.")
         if not 1 <= rows <= self.chunk_rows:
             raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {self.chunk_rows}.")
         self._check_place(sequence, position, rows)
@@ -138,6 +148,31 @@ class ModelRunner:
         self.device.write_memory(regions["positions"].base, positions.view(np.uint8))
         self._run("batch_program", len(batch.program), batch_scalars(places))
 
+    def encode(
+        self, token_ids: Sequence[int], token_types: Sequence[int] | None = None
+    ) -> NDArray[np.float32]:
+        """Hidden states [n, dim] of a text, of an encoder; types are 0 unless given."""
+        model, regions = self.compiled.model, self.compiled.memory.regions
+        count, most = len(token_ids), self.compiled.max_context
+        if model.head != "none":
+            raise WeftError(f"the {model.architecture} model has no program for hidden states.")
+        if not 1 <= count <= most:
+            raise WeftError(f"the text has {count} tokens; it must have 1 to {most}.")
+        self._write_ids(token_ids)
+        if model.token_types:
+            types = [0] * count if token_types is None else list(token_types)
+            if len(types) != count or not all(0 <= kind < model.token_types for kind in types):
+                raise WeftError(
+                    f"a text of {count} tokens needs {count} token types of 0 to "
+                    f"{model.token_types - 1}."
+                )
+            rows = np.arange(count) + most * np.asarray(types)
+            self.device.write_memory(regions["positions"].base, rows.astype("<u4").view(np.uint8))
+        scalars = encoder_scalars(count, self.chunk_rows)
+        self._run("program", len(self.compiled.program), scalars)
+        raw = self.device.read_memory(regions["hidden_states"].base, 4 * count * model.dim)
+        return raw.view("<f4").reshape(count, model.dim).copy()
+
     def _check_place(self, sequence: int, position: int, rows: int) -> None:
         if position < 0 or position + rows > self.compiled.max_context:
             raise WeftError(
@@ -159,6 +194,18 @@ class ModelRunner:
         self.device.write_memory(self.compiled.memory.regions["ids"].base, ids.view(np.uint8))
 
     def _run(self, program: str, length: int, scalars: Mapping[int, int]) -> None:
+        """Run a program of the model, with the weights that it needs on the chip."""
+        self.keep_weights()
+        self._run_alone(program, length, scalars)
+
+    def keep_weights(self) -> None:
+        """Bring the weights that stay on the chip there, unless they are there already. The first
+        run does it otherwise, and the next one after a fault or a hang."""
+        if self.compiled.keep and not self._kept:
+            self._run_alone("keep_program", len(self.compiled.keep), {})
+            self._kept = True
+
+    def _run_alone(self, program: str, length: int, scalars: Mapping[int, int]) -> None:
         """Run a program; after a fault or a hang the device is made ready for the next one."""
         if program != self._program:
             memory = self.compiled.memory
@@ -178,6 +225,7 @@ class ModelRunner:
             self.device.wait(CYCLES_PER_CHUNK_LIMIT)
         except DeviceError:
             self._scalars.clear()
+            self._kept = False
             with suppress(DeviceError):
                 self.device.reset()
             raise
@@ -212,12 +260,14 @@ class ModelRunner:
                 store_logits=store_logits and last,
             )
 
-    def score(self, token_ids: Sequence[int], *, sequence: int = 0) -> NDArray[np.float32]:
-        """Logits [n, vocab_size] of every position; needs a scoring program."""
+    def score(
+        self, token_ids: Sequence[int], *, position: int = 0, sequence: int = 0
+    ) -> NDArray[np.float32]:
+        """Logits [n, vocab_size] of every position from `position` on; needs a scoring program."""
         parts: list[NDArray[np.float32]] = []
         for start, end in self.chunks(len(token_ids)):
             part = token_ids[start:end]
-            self.run_chunk(part, position=start, sequence=sequence, store_logits=True)
+            self.run_chunk(part, position=position + start, sequence=sequence, store_logits=True)
             parts.append(self.logits(len(part)))
         return np.concatenate(parts)
 

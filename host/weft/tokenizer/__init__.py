@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text to tokens and back: one protocol, one implementation per tokenizer format."""
 
-from weft.tokenizer.gguf import gguf_tokenizer
+from weft.tokenizer.gguf import gguf_special_tokens, gguf_tokenizer
 from weft.tokenizer.huggingface import HuggingFaceTokenizer, load_huggingface_tokenizer
 from weft.tokenizer.llama2c import Llama2cTokenizer, load_llama2c_tokenizer
 from weft.tokenizer.protocol import Tokenizer
@@ -14,6 +14,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "StreamingDetokenizer",
     "Tokenizer",
+    "gguf_special_tokens",
     "gguf_tokenizer",
     "load_huggingface_tokenizer",
     "load_llama2c_tokenizer",

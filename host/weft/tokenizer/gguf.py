@@ -12,10 +12,12 @@ from weft.tokenizer.byte_level import PRE_TOKENIZERS, byte_level_backend
 from weft.tokenizer.huggingface import HuggingFaceTokenizer
 from weft.tokenizer.protocol import Tokenizer
 from weft.tokenizer.sentencepiece import BYTE_PIECE, SentencePieceTokenizer, TokenKind
+from weft.tokenizer.wordpiece import wordpiece_backend
 
-__all__ = ["gguf_tokenizer"]
+__all__ = ["gguf_special_tokens", "gguf_tokenizer"]
 
 PREFIX = "tokenizer.ggml."
+KINDS = ("llama", "gpt2", "bert")
 ENDS = (
     b"</s>",
     b"<|eot_id|>",
@@ -33,24 +35,38 @@ def gguf_tokenizer(metadata: Metadata, vocab_size: int) -> Tokenizer:
     """The tokenizer for a model of `vocab_size` rows of embedding.
 
     Raises `TokenizerError` or `ModelError` naming the key at fault, or the kind of tokenizer that
-    weft does not know: `llama` (SentencePiece) and `gpt2` (byte-level BPE) are known.
+    weft does not know: `llama` (SentencePiece), `gpt2` (byte-level BPE) and `bert` (WordPiece) are
+    known.
     """
     kind = metadata.text(f"{PREFIX}model")
     tokens = metadata.strings(f"{PREFIX}tokens")
-    if kind not in ("llama", "gpt2"):
-        raise TokenizerError(f"{PREFIX}model is {shown(kind)}, but weft knows llama and gpt2.")
+    if kind not in KINDS:
+        raise TokenizerError(f"{PREFIX}model is {shown(kind)}, but weft knows {', '.join(KINDS)}.")
     if not tokens:
         raise TokenizerError(f"{PREFIX}tokens holds no token.")
     if len(tokens) > vocab_size:
         raise TokenizerError(
             f"{PREFIX}tokens holds {len(tokens)} tokens, but the embedding has {vocab_size} rows."
         )
+    if kind == "bert":
+        return _wordpiece(metadata, tokens, vocab_size)
     if metadata.boolean(f"{PREFIX}add_eos_token"):
         raise TokenizerError(f"{PREFIX}add_eos_token is true, but weft does not end its prompts.")
     kinds = _kinds(metadata, tokens, sentencepiece=kind == "llama")
     if kind == "llama":
         return _sentencepiece(metadata, tokens, kinds, vocab_size)
     return _byte_level(metadata, tokens, kinds, vocab_size)
+
+
+def gguf_special_tokens(metadata: Metadata) -> dict[str, str]:
+    """The texts of the tokens that begin and end a sequence, for chat templates."""
+    tokens = metadata.strings(f"{PREFIX}tokens") or []
+    found: dict[str, str] = {}
+    for name in ("bos", "eos"):
+        token_id = _token_id(metadata, f"{name}_token_id", len(tokens))
+        if token_id is not None:
+            found[f"{name}_token"] = tokens[token_id].decode("utf-8", "replace")
+    return found
 
 
 def _sentencepiece(
@@ -73,6 +89,26 @@ def _sentencepiece(
         add_bos=add_bos,
         space_prefix=metadata.boolean(f"{PREFIX}add_space_prefix", True) is True,
     )
+
+
+def _wordpiece(metadata: Metadata, tokens: list[bytes], vocab_size: int) -> HuggingFaceTokenizer:
+    """Older files name the tokens around a text as those of BERT, newer ones as BOS and EOS."""
+    texts = [_text(f"token {token_id}", token) for token_id, token in enumerate(tokens)]
+    kinds = _kinds(metadata, tokens, sentencepiece=False)
+
+    def special(*names: str) -> int:
+        found = [_token_id(metadata, f"{name}_token_id", len(tokens)) for name in names]
+        for token_id in found:
+            if token_id is not None:
+                return token_id
+        raise TokenizerError(f"{PREFIX}{names[0]}_token_id is missing.")
+
+    first, last = special("cls", "bos"), special("seperator", "eos")
+    control = [token_id for token_id, kind in enumerate(kinds) if kind is TokenKind.CONTROL]
+    backend = wordpiece_backend(
+        tokens=texts, control=control, unknown=special("unknown"), first=first, last=last
+    )
+    return HuggingFaceTokenizer(backend, vocab_size=vocab_size, bos_id=first, eos_ids=())
 
 
 def _byte_level(

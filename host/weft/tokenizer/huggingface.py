@@ -38,7 +38,13 @@ class HuggingFaceTokenizer:
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Token ids of a prompt, with the special tokens that the post-processor adds."""
         utf8(text)
-        return self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+        try:
+            return self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a damaged file makes the library raise, or panic
+            reason = " ".join(str(error).split())[:200]
+            raise TokenizerError(f"the tokenizer cannot encode the prompt ({reason}).") from error
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of the ids without special tokens; ids that the file does not name have none."""

@@ -65,6 +65,20 @@ STREAM_WEIGHTS asks for
 them. The compiler proves for every program that its overlap equals its order
 (`weft.compiler.hazards`).
 
+## Weights that stay on the chip
+
+A configuration with resident memory (`resident_bytes`) can keep tiles. A program of one
+STREAM_WEIGHTS with `resident=keep` fetches them once; the programs after it name their places with
+`resident=replay` where they would name an address, and read nothing. STREAM runs its instructions
+in order, so keeping and replaying need no token between them:
+
+```
+stream_weights resident=keep address=0x2000 count=4     # to places 0 to 7
+stream_weights resident=replay address=4 count=2        # the last two of them to the next MATMUL
+```
+
+What is kept stays from program to program, until RESET.
+
 ## Scalar registers and loops
 
 What changes from step to step (position, rows in this chunk, addresses) is in {isa.N_SCALARS}
@@ -84,6 +98,7 @@ later does not change it.
 |---|---|
 | vector memory | words of `lanes` floats (F24); `lanes` is the number of columns of the array |
 | activation buffer | blocks of 32 codes with one exponent |
+| resident memory | places, each with room for a 4-bit tile; an 8-bit tile takes two |
 | row scalars | single floats, 256 of them |
 | memory (DRAM) | bytes; addresses are multiples of the bus width unless an instruction says less |
 

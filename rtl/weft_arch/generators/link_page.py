@@ -25,9 +25,10 @@ _USE = """
     python -m weft.link.server --device reference --preset default --tcp 127.0.0.1:7117
 
 The first two run on a board, on a serial port or behind a network; the third serves a simulator in
-the place of one. Options stand behind a question mark: `serial:/dev/ttyUSB0?baud=1000000`, and with
-`record=run.link` everything that goes over the line is written to a file. `-d replay:run.link`
-gives it back to the same command later, without a board: this is how to report what a board did.
+the place of one, with `--firmware` one that has the board's CPU, too. Options stand behind a
+question mark: `serial:/dev/ttyUSB0?baud=1000000`, and with `record=run.link` everything that goes
+over the line is written to a file. `-d replay:run.link` gives it back to the same command later,
+without a board: this is how to report what a board did.
 
 Weights that are in the board's memory already are recognised by the CRC-32 of pieces of 64 KiB and
 are not sent again. What was sent is checked the same way.

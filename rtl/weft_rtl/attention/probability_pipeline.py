@@ -46,7 +46,8 @@ class ProbabilityPipeline(wiring.Component):
     o_finished : Out(1)
         Pulse: running sums and row scalars are written.
 
-    From ``i_start`` to the first block are about 26 + 64 / lanes + log2(lanes) cycles.
+    From ``i_start`` to the first block are about 27 cycles, those of a row, and
+    log2(`probability_lanes`).
     """
 
     i_start: Signal

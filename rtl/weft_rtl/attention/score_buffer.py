@@ -18,9 +18,9 @@ MAXIMUM = unsigned(24)
 
 
 def probability_lanes(config: Configuration) -> int:
-    """Probabilities per cycle: half of the lanes, because the array needs at least twice as long
-    for a kv block (scores, then values) as the scores take to arrive."""
-    return config.lanes // 2
+    """Probabilities per cycle: a word of scores, so that the array waits no longer for them than it
+    has multiplied for them; at most 8, because the running maximum takes four cycles per row."""
+    return min(config.lanes, 8)
 
 
 def masked_scores(lanes: int) -> data.ArrayLayout:
@@ -174,24 +174,28 @@ class ScoreBuffer(wiring.Component):
     def _store(
         self, m: Module, word_data: Value, valid: Value, address: Value, word: Value
     ) -> None:
-        """The memory of words, read in halves."""
+        """The memory of words, read whole or in halves."""
+        halves = self._parts // self._config.words_per_block
         half_bits = len(word_data) // 2
         m.submodules.scores = memory = block_memory(
             unsigned(len(word_data)), 1 << (len(address) + len(word))
         )
         write = memory.write_port()
-        output = block_read(m, memory, self.i_score_address[1:], "output", self.i_enable)
-        upper = Signal(2, reset_less=True)
+        word_address = self.i_score_address[halves - 1 :]
+        output = block_read(m, memory, word_address, "output", self.i_enable)
         m.d.comb += [
             write.en.eq(valid),
             write.addr.eq(Cat(word, address)),
             write.data.eq(word_data),
         ]
+        chosen: Value = output
+        if halves == 2:
+            upper = Signal(2, reset_less=True)
+            with m.If(self.i_enable):
+                m.d.sync += upper.eq(Cat(self.i_score_address[0], upper))
+            chosen = Mux(upper[1], output[half_bits:], output[:half_bits])
         with m.If(self.i_enable):
-            m.d.sync += [
-                upper.eq(Cat(self.i_score_address[0], upper)),
-                self.o_scores.eq(Mux(upper[1], output[half_bits:], output[:half_bits])),
-            ]
+            m.d.sync += self.o_scores.eq(chosen)
 
     def _reduce(self, m: Module, values: list[Value], visible: Value) -> Value:
         """The maximum of the visible lanes in sortable form, 1 + log2(lanes) cycles later."""

@@ -54,9 +54,10 @@ class SoftmaxUnit(wiring.Component):
     o_idle : Out(1)
         No job is in work.
 
-    Scores: one word per cycle. Probabilities: a row in 64 / lanes cycles. From the last score to
-    the first block: about 42 + 64 / lanes cycles (8 lanes: 50). Area (8 lanes): 3,400 LUT4,
-    570 CCU2C, 20 block RAMs.
+    Scores: one word per cycle. Probabilities: a row in 32 / `probability_lanes` cycles (8 and 16
+    lanes: 4). From the last score to the first block: about 43 cycles and those of a row.
+
+    Area (8 lanes): 4,700 LUT4, 840 CCU2C, 28 block RAMs.
     """
 
     i_job: stream.Interface

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from weft_arch.config import PRESETS, Configuration
-from weft_rtl.soc.sdram_timing import ULX3S, SdramPart, SdramTiming
+from weft_rtl.soc.sdram_timing import COLORLIGHT_I9, ULX3S, SdramPart, SdramTiming
 from weft_rtl.soc.uart import bit_period
 
 __all__ = ["BOARDS", "Board", "BoardError", "board"]
@@ -40,6 +40,13 @@ class Board:
         At most 8 of each.
     buttons_low : int
         Bit n: button n is 0 when it is pressed.
+    leds_low : int
+        Bit n: LED n is on at 0.
+    sdram_tied : bool
+        CKE, CS and DQM of the SDRAM are wired to supply and ground. Without DQM only whole beats
+        can be written.
+    held_high : tuple[str, ...]
+        Pins that must be 1.
     """
 
     name: str
@@ -53,6 +60,9 @@ class Board:
     leds: int = 8
     buttons: int = 0
     buttons_low: int = 0
+    leds_low: int = 0
+    sdram_tied: bool = False
+    held_high: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
@@ -103,6 +113,19 @@ BOARDS: dict[str, Board] = {
             sdram_hz=133_333_333,
             buttons=7,
             buttons_low=0b1,
+            held_high=("wifi_gpio0",),  # or the ESP32 takes the board over
+        ),
+        Board(
+            name="colorlight_i9",
+            title="Colorlight i9 v7.2 with LFE5U-45F",
+            preset="tiny",
+            oscillator_hz=25_000_000,
+            clock_hz=80_000_000,
+            sdram=COLORLIGHT_I9,
+            sdram_hz=133_333_333,
+            leds=1,
+            leds_low=0b1,
+            sdram_tied=True,
         ),
     )
 }

@@ -16,6 +16,7 @@ from weft_rtl.soc.soc import Soc
 __all__ = ["Ecp5Board"]
 
 _RESET_CYCLES = 64
+_TIED = ("sdram_cke", "sdram_csn", "sdram_dqm")
 _PINS = {
     "sdram_cke": "cke",
     "sdram_csn": "cs_n",
@@ -40,8 +41,7 @@ class Ecp5Board(wiring.Component):
     ftdi_txd, ftdi_rxd : the serial line, named by the USB chip: its output, our input, comes first
     led, btn : ``btn`` in the polarity of the board
     sdram_* : the SDRAM; ``sdram_d`` is an inout of the module and no member
-    wifi_gpio0 : Out(1)
-        1, or the ESP32 of the ULX3S takes the board over.
+    board.held_high : Out(1) each, at 1
 
     Parameters
     ----------
@@ -56,7 +56,6 @@ class Ecp5Board(wiring.Component):
     led: Signal
     btn: Signal
     sdram_clk: Signal
-    wifi_gpio0: Signal
 
     def __init__(self, board: Board, firmware: bytes) -> None:
         self._board = board
@@ -64,6 +63,8 @@ class Ecp5Board(wiring.Component):
         self._dividers = PllDividers(
             input_hz=board.oscillator_hz, first_hz=board.clock_hz, second_hz=board.sdram_hz
         )
+        left_out = _TIED if board.sdram_tied else ()
+        self._pins = {name: pad for name, pad in _PINS.items() if name not in left_out}
         pads: Any = self._soc.pads
         super().__init__(
             {
@@ -71,10 +72,10 @@ class Ecp5Board(wiring.Component):
                 "ftdi_txd": In(1),
                 "ftdi_rxd": Out(1),
                 "led": Out(board.leds),
-                "btn": In(board.buttons),
+                **({"btn": In(board.buttons)} if board.buttons else {}),
                 "sdram_clk": Out(1),
-                **{name: Out(len(getattr(pads, pad))) for name, pad in _PINS.items()},
-                "wifi_gpio0": Out(1, init=1),
+                **{name: Out(len(getattr(pads, pad))) for name, pad in self._pins.items()},
+                **dict.fromkeys(board.held_high, Out(1, init=1)),
             }
         )
 
@@ -103,7 +104,7 @@ class Ecp5Board(wiring.Component):
             m.d.boot += waited.eq(waited + 1)
 
         pads: Any = soc.pads
-        m.d.comb += [getattr(self, name).eq(getattr(pads, pad)) for name, pad in _PINS.items()]
+        m.d.comb += [getattr(self, name).eq(getattr(pads, pad)) for name, pad in self._pins.items()]
         # The clock comes from a register at the pin, as the other pads do: low first, so that the
         # SDRAM's rising edge lies in the middle of what it takes.
         m.submodules.clock_pad = Instance(
@@ -122,7 +123,8 @@ class Ecp5Board(wiring.Component):
         m.d.comb += [
             soc.i_uart.eq(self.ftdi_txd),
             self.ftdi_rxd.eq(soc.o_uart),
-            self.led.eq(soc.o_leds),
-            soc.i_buttons.eq(self.btn ^ self._board.buttons_low),
+            self.led.eq(soc.o_leds ^ low if (low := self._board.leds_low) else soc.o_leds),
         ]
+        if self._board.buttons:
+            m.d.comb += soc.i_buttons.eq(self.btn ^ self._board.buttons_low)
         return m

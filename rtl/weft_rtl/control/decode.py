@@ -78,6 +78,12 @@ class LegalityCheck(wiring.Component):
     Illegal are unknown opcodes, set bits that no field owns, and enumerations without such a
     member: what `weft_arch.encoding.decode` refuses.
 
+    Parameters
+    ----------
+    resident : bool
+        Whether there is resident memory; without it the bits of the field ``resident`` are set
+        bits that no field owns.
+
     Members
     -------
     i_instruction : the 256 bits; a new one may come every cycle.
@@ -89,7 +95,8 @@ class LegalityCheck(wiring.Component):
     i_instruction: Signal
     o_illegal: Signal
 
-    def __init__(self) -> None:
+    def __init__(self, *, resident: bool = True) -> None:
+        self._absent = set[str]() if resident else {"resident"}
         super().__init__({"i_instruction": In(INSTRUCTION_BITS), "o_illegal": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
@@ -97,7 +104,7 @@ class LegalityCheck(wiring.Component):
         word = self.i_instruction
         common = _unused_bits(isa.COMMON_FIELDS, 0, isa.ARGUMENT_BASE)
         unused = {
-            opcode: _unused_bits(isa.field_specs(c), isa.ARGUMENT_BASE, INSTRUCTION_BITS)
+            opcode: _unused_bits(self._specs(c), isa.ARGUMENT_BASE, INSTRUCTION_BITS)
             for opcode, c in isa.INSTRUCTIONS.items()
         }
         # Bits that the same opcodes leave unused are looked at together.
@@ -118,7 +125,7 @@ class LegalityCheck(wiring.Component):
             any_set.eq(Cat(Cat(word[bit] for bit in bits).any() for bits in groups.values())),
         ]
         for o, c in isa.INSTRUCTIONS.items():
-            enumerations = [s for s in isa.field_specs(c) if s.kind is not None]
+            enumerations = [s for s in self._specs(c) if s.kind is not None]
             m.d.sync += bad[o].eq(Cat(_enumeration_is_bad(word, s) for s in enumerations).any())
 
         with m.Switch(opcode):
@@ -129,3 +136,7 @@ class LegalityCheck(wiring.Component):
             with m.Default():
                 m.d.sync += self.o_illegal.eq(1)
         return m
+
+    def _specs(self, instruction: type[isa.Instruction]) -> tuple[isa.FieldSpec, ...]:
+        """The instruction's own fields that there are."""
+        return tuple(s for s in isa.field_specs(instruction) if s.name not in self._absent)

@@ -101,7 +101,7 @@ class Sequencer(wiring.Component):
         )
         m.submodules.loops = loops = LoopStack()
         m.submodules.scalar = scalar = ScalarUnit()
-        m.submodules.legality = legality = LegalityCheck()
+        m.submodules.legality = legality = LegalityCheck(resident=self._config.resident_bytes > 0)
         write, read = program.write_port(), program.read_port()
 
         index_shape = INDEX_BITS + 1

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,7 @@ from weft_arch.registers import Fault
 from weft_rtl.control.decode import arguments
 from weft_rtl.dma.arithmetic import part_of, times
 from weft_rtl.dma.ports import Transfer, write_beat
+from weft_rtl.dma.value_transposer import ValueTransposer
 from weft_rtl.interfaces import FaultReport, ResolvedInstruction, quantized_group
 
 __all__ = ["StoreKV"]
@@ -24,17 +25,20 @@ class StoreKV(wiring.Component):
     """Runs STORE_KV up to the handing over of its data.
 
     The places are those of `weft_arch.layouts.KVLayout`. A key group becomes its scale
-    (`weft_arch.layouts.key_scale_bits`) and its codes; of the value groups of a slot each becomes
-    32 bytes at a stride of 32, and the first also the exponent. A key group takes 2 + 32 /
-    beat_bytes cycles, a value group 32; the first one of an instruction waits for a
-    multiplication of one cycle per significant bit of the kv block's index.
+    (`weft_arch.layouts.key_scale_bits`) and its codes. The values of positions that share a beat
+    are written together: `ValueTransposer` gives a beat per channel, at a stride of 32 bytes, and
+    one of exponents per slot.
+
+    A key group takes 7 + 32 / beat_bytes cycles; a value group 8 cycles, or, if that is more, the
+    2 cycles that each beat's write takes in the memory port. The first one of an instruction waits
+    for a multiplication of one cycle per significant bit of the kv block's index.
 
     Members
     -------
     i : stream of ResolvedInstruction, In
         Taken when the one before it is handed over.
     i_groups : stream of `quantized_group`, In
-        A group is taken when its last byte is handed over.
+        A key group is taken when its last byte is handed over, a value group by the transposer.
     o_command : stream of Transfer, Out
     o_data : stream of `write_beat`, Out
     o_nothing : Out(1)
@@ -92,7 +96,7 @@ class StoreKV(wiring.Component):
         key_bytes = Signal(range(two.key_bytes * 8), reset_less=True)
         offset = Signal(range(two.key_bytes * 8 + BLOCK), reset_less=True)
         pointer = Signal(32, reset_less=True)
-        code = Signal(5)  # index of the byte, or of the beat's first byte
+        code = Signal(5)  # index of the beat's first byte
 
         column = place[:cols_bits]
         group = self.i_groups.payload
@@ -110,24 +114,14 @@ class StoreKV(wiring.Component):
         send_command, send_beat, send_codes = Signal(), Signal(), Signal()
         within = Signal(range(BLOCK * cols + 2 * cols))
         step = Signal.like(offset, reset_less=False)
-        pair = Signal(16)
         target = Signal(32)
-
-        def send(within_pointer: Value | int, data: Value, strobe: Value) -> None:
-            m.d.comb += [
-                send_command.eq(1),
-                send_beat.eq(1),
-                within.eq(within_pointer),
-                pair.eq(data),
-            ]
-            m.d.sync += [bytes_.strobe.eq(strobe), transfer.last.eq(0)]
+        m.submodules.transposer = transposer = ValueTransposer(self._config)
+        value: Any = transposer.o.payload
 
         final_slot = (rows_left == 1) & (slots_left == 1)
         final_group = groups_left == 1
         codes = group.codes.as_value()
         code_beat = part_of(codes, code[beat_bits:], 8 * beat_bytes)
-        code_byte = part_of(code_beat, code[:beat_bits], 8)
-        exponent = group.exponent.as_unsigned()
         # Exponents are at least -14; the field of a float16 ends at 31.
         biased = group.exponent + 15
         scale = Cat(Const(0, 10), Mux(biased > 31, 31, biased)[:5], Const(0, 1))
@@ -142,11 +136,28 @@ class StoreKV(wiring.Component):
         with m.If(send_beat):
             m.d.sync += [
                 beat.valid.eq(1),
-                bytes_.data.eq(Mux(send_codes, code_beat, pair.replicate(beat_bytes // 2))),
+                bytes_.data.eq(
+                    Mux(
+                        values,
+                        value.data,
+                        Mux(send_codes, code_beat, scale.replicate(beat_bytes // 2)),
+                    )
+                ),
             ]
 
+        start, take_key = Signal(), Signal()
+        m.d.comb += [
+            transposer.i_start.eq(start & values),
+            transposer.i_rows.eq(rows_left),
+            transposer.i_place.eq(place),
+            transposer.i_slots.eq(slots),
+            transposer.i_k_blocks.eq(k_blocks),
+            transposer.i_groups.valid.eq(self.i_groups.valid),
+            transposer.i_groups.payload.eq(group),
+            self.i_groups.ready.eq(Mux(values, transposer.i_groups.ready, take_key)),
+        ]
         pair_strobe = Const(0b11, beat_bytes) << Cat(Const(0, 1), column)[:beat_bits]
-        byte_strobe = Const(1, beat_bytes) << place[:beat_bits]
+        aligned = Cat(Const(0, beat_bits), place[beat_bits:])
         m.d.sync += [self.fault.valid.eq(0), self.o_nothing.eq(0), pointer.eq(pointer + step)]
         with m.FSM(name="state"):
             with m.State("IDLE"):
@@ -190,6 +201,7 @@ class StoreKV(wiring.Component):
                     m.d.sync += self.o_nothing.eq(1)
                     m.next = "IDLE"
                 with m.Else():
+                    m.d.comb += start.eq(1)
                     m.next = "LOCATE"
             with m.State("LOCATE"):
                 m.d.sync += [
@@ -211,22 +223,22 @@ class StoreKV(wiring.Component):
                 ]
                 m.next = "PLACE"
             with m.State("PLACE"):
-                aligned = Cat(Const(0, beat_bits), place[beat_bits:])
                 m.d.sync += offset.eq(
                     Mux(values, key_bytes + aligned, times(tile_row, tile_bytes) + BLOCK)
                 )
                 m.next = "SLOT"
             with m.State("SLOT"):
                 m.d.sync += [pointer.eq(slot_base), groups_left.eq(k_blocks)]
-                with m.If(values):
-                    m.next = "EXPONENT"
-                with m.Else():
-                    m.next = "KEYS"
-            with m.State("KEYS"):
+                m.next = "OFFSET"
+            with m.State("OFFSET"):
                 m.d.comb += step.eq(offset)
-                m.next = "SCALE"
+                with m.If(values):
+                    m.next = "VALUES"
+                with m.Else():
+                    m.next = "SCALE"
             with m.State("SCALE"), m.If(free & self.i_groups.valid):
-                send(column << 1, scale, pair_strobe)
+                m.d.comb += [send_command.eq(1), send_beat.eq(1), within.eq(column << 1)]
+                m.d.sync += [bytes_.strobe.eq(pair_strobe), transfer.last.eq(0)]
                 m.next = "CODES"
             with m.State("CODES"), m.If(free):
                 m.d.comb += [
@@ -241,28 +253,35 @@ class StoreKV(wiring.Component):
                     code.eq(code + beat_bytes),
                 ]
                 with m.If(code == BLOCK - beat_bytes):
-                    m.d.comb += [self.i_groups.ready.eq(1), step.eq(tile_bytes)]
+                    m.d.comb += [take_key.eq(1), step.eq(tile_bytes)]
                     m.d.sync += groups_left.eq(groups_left - 1)
                     with m.If(final_group):
                         m.next = "NEXT"
                     with m.Else():
                         m.next = "SCALE"
-            with m.State("EXPONENT"), m.If(free & self.i_groups.valid):
-                send(place, exponent.replicate(2), byte_strobe)
-                m.d.comb += step.eq(offset)
-                m.next = "VALUES"
-            with m.State("VALUES"), m.If(free & self.i_groups.valid):
-                send(0, code_byte.replicate(2), byte_strobe)
-                m.d.comb += step.eq(BLOCK)
-                m.d.sync += [
-                    transfer.last.eq(final_slot & final_group & (code == BLOCK - 1)),
-                    code.eq(code + 1),
+            with m.State("VALUES"), m.If(free & transposer.o.valid):
+                with m.If(value.exponents):
+                    m.d.sync += pointer.eq(slot_base)
+                    m.next = "EXPONENTS"
+                with m.Else():
+                    m.d.comb += [
+                        send_command.eq(1),
+                        send_beat.eq(1),
+                        transposer.o.ready.eq(1),
+                        step.eq(BLOCK),
+                    ]
+                    m.d.sync += [bytes_.strobe.eq(value.strobe), transfer.last.eq(0)]
+            with m.State("EXPONENTS"):
+                m.d.comb += [
+                    send_command.eq(1),
+                    send_beat.eq(1),
+                    within.eq(aligned),
+                    transposer.o.ready.eq(1),
                 ]
-                with m.If(code == BLOCK - 1):
-                    m.d.comb += self.i_groups.ready.eq(1)
-                    m.d.sync += groups_left.eq(groups_left - 1)
-                    with m.If(final_group):
-                        m.next = "NEXT"
+                m.d.sync += [bytes_.strobe.eq(value.strobe), transfer.last.eq(value.final)]
+                m.next = "NEXT"
+                with m.If(value.final):
+                    m.next = "IDLE"
             with m.State("NEXT"):
                 m.d.sync += [
                     slots_left.eq(slots_left - 1),
@@ -270,11 +289,14 @@ class StoreKV(wiring.Component):
                 ]
                 m.next = "SLOT"
                 with m.If(slots_left == 1):
-                    m.d.sync += [rows_left.eq(rows_left - 1), place.eq(place + 1)]
-                    with m.If(place == BLOCK - 1):
+                    # A batch of values begins in the next beat.
+                    column_end = values & transposer.o_gathers
+                    next_place = Mux(column_end, aligned + beat_bytes, place + 1)
+                    m.d.sync += [rows_left.eq(rows_left - 1), place.eq(next_place)]
+                    with m.If(next_place[:5] == 0):
                         m.d.sync += row_base.eq(row_base + multiplicand)
                     m.next = "ROW"
-                    with m.If(rows_left == 1):
+                    with m.If(~values & (rows_left == 1)):
                         m.next = "IDLE"
             with m.State("FAULT"):
                 pass

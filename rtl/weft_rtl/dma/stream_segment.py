@@ -13,7 +13,12 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import BLOCK, Configuration
-from weft_rtl.memory.weight_buffer import code_word_depth, scale_tile_depth, weight_beat
+from weft_rtl.memory.weight_buffer import (
+    code_word_depth,
+    freed_at_once,
+    scale_tile_depth,
+    weight_beat,
+)
 
 __all__ = ["BeatTagger", "RoomKeeper", "StreamSegment"]
 
@@ -37,7 +42,7 @@ class RoomKeeper(wiring.Component):
     Members
     -------
     i : stream of StreamSegment, In
-    i_code_word_freed, i_scale_tile_freed : In(1)
+    i_code_word_freed, i_scale_tile_freed : In(range(freed_at_once(config) + 1))
         The weight buffer's credit returns.
     o_granted : Out(range(...))
         Beats reserved in this cycle, a tile's or a header's.
@@ -53,11 +58,12 @@ class RoomKeeper(wiring.Component):
     def __init__(self, config: Configuration) -> None:
         self._config = config
         self.max_grant = config.tile_bytes(8) // config.beat_bytes
+        freed = range(freed_at_once(config) + 1)
         super().__init__(
             {
                 "i": In(stream.Signature(StreamSegment)),
-                "i_code_word_freed": In(1),
-                "i_scale_tile_freed": In(1),
+                "i_code_word_freed": In(freed),
+                "i_scale_tile_freed": In(freed),
                 "o_granted": Out(range(self.max_grant + 1)),
             }
         )

@@ -8,15 +8,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from weft_arch.config import BLOCK, Configuration
-from weft_arch.isa import Opcode, StreamKV, StreamWeights, WeightFormat
+from weft_arch.isa import Opcode, Resident, StreamKV, StreamWeights, WeightFormat
 from weft_arch.registers import Fault
 from weft_rtl.control.decode import arguments
 from weft_rtl.dma.arithmetic import times
 from weft_rtl.dma.dma_reader import DMAReader
 from weft_rtl.dma.ports import Transfer, read_client_signature
+from weft_rtl.dma.resident_request import ResidentRequest
 from weft_rtl.dma.stream_segment import BeatTagger, RoomKeeper, StreamSegment
 from weft_rtl.interfaces import engine_signature
-from weft_rtl.memory.weight_buffer import scale_tile_depth, weight_beat
+from weft_rtl.memory.resident_memory import resident_signature
+from weft_rtl.memory.weight_buffer import freed_at_once, scale_tile_depth, weight_beat
 
 __all__ = ["StreamUnit"]
 
@@ -35,14 +37,20 @@ class StreamUnit(wiring.Component):
     An instruction without tiles or positions is done when those before it are. A STREAM_KV with
     ``k_blocks`` = 0 is a fault. Area (default preset): 590 LUT4, 185 CCU2C, 570 flip-flops.
 
+    With resident memory, an instruction that keeps or replays tiles waits until all data before it
+    is in the buffer, and the next one until it is finished: the order is that of the instructions,
+    and a replay of n words keeps the unit for n + 9 cycles.
+
     Members
     -------
     engine : `engine_signature`
     read : read client (`read_client_signature`)
     o_beats : stream of `weight_beat`, Out
         To ``WeightBuffer.i_beats``, which is always ready.
-    i_code_word_freed, i_scale_tile_freed : In(1)
+    i_code_word_freed, i_scale_tile_freed : In(range(freed_at_once(config) + 1))
         From the weight buffer; see its credit rule.
+    resident : `resident_signature`, only with resident memory
+        To the weight buffer.
     o_wait_space : Out(1)
         A burst waits because the weight buffer has no room.
     o_beat : Out(1)
@@ -56,18 +64,21 @@ class StreamUnit(wiring.Component):
     i_scale_tile_freed: Signal
     o_wait_space: Signal
     o_beat: Signal
+    resident: Any
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
+        freed = range(freed_at_once(config) + 1)
         super().__init__(
             {
                 "engine": Out(engine_signature()),
                 "read": Out(read_client_signature(config)),
                 "o_beats": Out(stream.Signature(weight_beat(config))),
-                "i_code_word_freed": In(1),
-                "i_scale_tile_freed": In(1),
+                "i_code_word_freed": In(freed),
+                "i_scale_tile_freed": In(freed),
                 "o_wait_space": Out(1),
                 "o_beat": Out(1),
+                **({"resident": Out(resident_signature(config))} if config.resident_bytes else {}),
             }
         )
 
@@ -94,14 +105,26 @@ class StreamUnit(wiring.Component):
             self.o_wait_space.eq(reader.o_waiting),
             self.o_beat.eq(self.o_beats.valid),
         ]
-        segment, transfer, offer, free = self._segment_register(m, reader, room, tagger)
-        self._requester(m, segment, transfer, offer, free, free & tagger.o_idle, tagger.o_done)
+        offer_room = Signal()
+        segment, transfer, offer, free = self._segment_register(m, reader, room, tagger, offer_room)
+        drained = free & tagger.o_idle
+        resident: ResidentRequest | None = None
+        if config.resident_bytes:
+            resident = ResidentRequest(config, self.resident, offer_room, drained)
+            m.d.comb += self.o_wait_space.eq(reader.o_waiting | self.resident.waiting)
+            with m.If(resident.replaying):
+                m.d.comb += [
+                    reader.i_granted.eq(0),
+                    self.resident.granted.eq(room.o_granted.any()),
+                ]
+        self._requester(m, segment, transfer, offer, free, drained, tagger.o_done, resident)
         return m
 
     def _segment_register(
-        self, m: Module, reader: DMAReader, room: RoomKeeper, tagger: BeatTagger
+        self, m: Module, reader: DMAReader, room: RoomKeeper, tagger: BeatTagger, offer_room: Signal
     ) -> tuple[data.View, data.View, Signal, Signal]:
-        """The segment on its way into the three parts; each takes it when it can."""
+        """The segment on its way into the three parts; each takes it when it can. With
+        ``offer_room`` only the keeper of the room gets it."""
         segment: Any = Signal(StreamSegment, reset_less=True)
         transfer: Any = Signal(Transfer, reset_less=True)
         offer = Signal()
@@ -125,6 +148,9 @@ class StreamUnit(wiring.Component):
             m.d.sync += read_pending.eq(0)
         with m.If(offer):
             m.d.sync += [tag_pending.eq(1), room_pending.eq(1), read_pending.eq(1)]
+        if self._config.resident_bytes:
+            with m.If(offer_room):
+                m.d.sync += room_pending.eq(1)
         return segment, transfer, offer, free
 
     def _requester(
@@ -136,6 +162,7 @@ class StreamUnit(wiring.Component):
         free: Value,
         drained: Value,
         finished: Value,
+        resident: ResidentRequest | None,
     ) -> None:
         """Instructions to segments."""
         config, engine = self._config, self.engine
@@ -164,6 +191,17 @@ class StreamUnit(wiring.Component):
         ]
         m.d.sync += [in_work.eq(in_work + accepted - engine.done), engine.fault.valid.eq(0)]
 
+        whole = [
+            segment.eq(0),
+            segment.tiles.eq(count),
+            segment.has_scales.eq(1),
+            segment.half_codes.eq(half_codes),
+            segment.last.eq(1),
+            transfer.address.eq(address),
+            # A W8 tile is 17 times its scales, a 4-bit tile 9 times.
+            transfer.beats.eq(times(count + Mux(half_codes, count << 3, count << 4), scale_beats)),
+        ]
+
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 m.d.comb += instruction.ready.eq(1)
@@ -177,6 +215,8 @@ class StreamUnit(wiring.Component):
                     count.eq(payload.count),
                     k_blocks.eq(arguments(StreamKV, payload.arguments).k_blocks),
                 ]
+                if resident is not None:
+                    resident.capture(m, payload)
                 with m.If(instruction.valid):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
@@ -196,8 +236,19 @@ class StreamUnit(wiring.Component):
                         engine.fault.address.eq(Opcode.STREAM_KV),
                     ]
                     m.next = "FAULT"
+                if resident is not None:
+                    with m.Elif(resident.is_beyond(count, half_codes)):
+                        m.d.sync += [
+                            engine.fault.valid.eq(1),
+                            engine.fault.cause.eq(Fault.ILLEGAL_OPERAND),
+                            engine.fault.address.eq(Opcode.STREAM_WEIGHTS),
+                        ]
+                        m.next = "FAULT"
                 with m.Elif(count == 0):
                     m.next = "DRAIN"
+                if resident is not None:
+                    with m.Elif(resident.mode != Resident.NONE):
+                        m.next = "RESIDENT"
                 with m.Elif(is_kv):
                     m.next = "PLACE_VALUES"
                 with m.Else():
@@ -205,18 +256,7 @@ class StreamUnit(wiring.Component):
             with m.State("WEIGHTS"):
                 m.d.comb += offer.eq(free)
                 with m.If(free):
-                    m.d.sync += [
-                        segment.eq(0),
-                        segment.tiles.eq(count),
-                        segment.has_scales.eq(1),
-                        segment.half_codes.eq(half_codes),
-                        segment.last.eq(1),
-                        transfer.address.eq(address),
-                        # A W8 tile is 17 times its scales, a 4-bit tile 9 times.
-                        transfer.beats.eq(
-                            times(count + Mux(half_codes, count << 3, count << 4), scale_beats)
-                        ),
-                    ]
+                    m.d.sync += whole
                     m.next = "IDLE"
             with m.State("PLACE_VALUES"):
                 m.d.sync += value_address.eq(address + (key_beats << beat_bits))
@@ -255,5 +295,7 @@ class StreamUnit(wiring.Component):
             with m.State("DRAIN"), m.If(drained):
                 m.d.comb += nothing.eq(1)
                 m.next = "IDLE"
+            if resident is not None:
+                resident.states(m, whole, segment, offer, nothing)
             with m.State("FAULT"):
                 pass

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The prefetch buffer between the weight stream and the array."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft_arch.config import BLOCK, Configuration
+from weft_rtl.memory.resident_memory import ResidentMemory, resident_signature
 
 __all__ = [
     "BeatPacker",
     "WeightBuffer",
     "code_word_depth",
+    "freed_at_once",
     "scale_tile_depth",
     "weight_beat",
 ]
@@ -29,6 +33,11 @@ def scale_tile_depth(config: Configuration) -> int:
     a tile's results leave the array; block RAM has that depth anyway.
     """
     return 2 * config.weight_buffer_bytes // (BLOCK // 2 * config.array_cols)
+
+
+def freed_at_once(config: Configuration) -> int:
+    """Most words of a kind that come free in a cycle: one has left the buffer, and one is kept."""
+    return 2 if config.resident_bytes else 1
 
 
 def weight_beat(config: Configuration) -> data.StructLayout:
@@ -53,6 +62,8 @@ class BeatPacker(wiring.Component):
         Pulse: a word has left the memory and its place can be written again.
     o_level : Out(range(depth + 1))
         Words in the memory.
+    i_word_valid, i_word : In(1), In(word_bits), only with ``whole_words``
+        A whole word at once; not in a cycle with a beat, and not inside a word.
 
     Parameters
     ----------
@@ -60,14 +71,20 @@ class BeatPacker(wiring.Component):
         ``word_bits`` is a multiple of ``beat_bits``.
     depth : int
         Words, a power of two.
+    whole_words : bool
+        Whether words may also be written whole.
     """
 
     i: stream.Interface
     o: stream.Interface
     o_freed: Signal
     o_level: Signal
+    i_word_valid: Signal
+    i_word: Signal
 
-    def __init__(self, word_bits: int, beat_bits: int, depth: int) -> None:
+    def __init__(
+        self, word_bits: int, beat_bits: int, depth: int, *, whole_words: bool = False
+    ) -> None:
         if word_bits % beat_bits or depth & (depth - 1):
             raise ValueError(
                 f"a word of {word_bits} bits in beats of {beat_bits}, {depth} deep: the word must "
@@ -76,12 +93,15 @@ class BeatPacker(wiring.Component):
         self._beats = word_bits // beat_bits
         self._beat_bits = beat_bits
         self._depth = depth
+        self._whole_words = whole_words
+        words = {"i_word_valid": In(1), "i_word": In(word_bits)} if whole_words else {}
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(beat_bits))),
                 "o": Out(stream.Signature(unsigned(word_bits))),
                 "o_freed": Out(1),
                 "o_level": Out(range(depth + 1)),
+                **words,
             }
         )
 
@@ -99,6 +119,10 @@ class BeatPacker(wiring.Component):
             m.d.sync += beat.eq(beat + 1)
             with m.If(beat == last_beat):
                 m.d.sync += [beat.eq(0), write_address.eq(write_address + 1)]
+        if self._whole_words:
+            with m.If(self.i_word_valid):
+                m.d.comb += write.eq(1)
+                m.d.sync += write_address.eq(write_address + 1)
 
         # An elastic pipeline of two stages: the memory's own output, then ``o``.
         fetched = Signal()
@@ -139,6 +163,10 @@ class BeatPacker(wiring.Component):
                 read_port.en.eq(fetched_free),
                 read_port.addr.eq(read_address),
             ]
+            if self._whole_words:
+                with m.If(self.i_word_valid):
+                    part = self.i_word.word_select(index, self._beat_bits)
+                    m.d.comb += [write_port.en.eq(1), write_port.data.eq(part)]
             words.append(read_port.data)
         o_word = Signal(self._beats * self._beat_bits, reset_less=True)
         with m.If(o_free):
@@ -162,6 +190,10 @@ class WeightBuffer(wiring.Component):
     and adds 1 in every cycle in which ``o_code_word_freed`` or ``o_scale_tile_freed`` is up. The
     counters never exceed their start value. All reset together.
 
+    **Resident memory.** A configuration with ``resident_bytes`` has a `ResidentMemory` in here:
+    beats that are kept give their places in the buffer back once they are written there (so the
+    credit returns may be 2), and tiles that are replayed enter the buffer word by word.
+
     Members
     -------
     i_beats : stream of `weight_beat`, In
@@ -170,8 +202,9 @@ class WeightBuffer(wiring.Component):
         One word per cycle.
     o_scales : stream of unsigned(16 * array_cols), Out
         One word per cycle.
-    o_code_word_freed, o_scale_tile_freed : Out(1)
+    o_code_word_freed, o_scale_tile_freed : Out(range(freed_at_once(config) + 1))
         Credit returns, see above. Registered.
+    resident : `resident_signature`, only with resident memory
     o_low : Out(1)
         Less than a 32nd of the code words is there. Registered.
 
@@ -185,17 +218,20 @@ class WeightBuffer(wiring.Component):
     o_code_word_freed: Signal
     o_scale_tile_freed: Signal
     o_low: Signal
+    resident: Any
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
+        freed = range(freed_at_once(config) + 1)
         super().__init__(
             {
                 "i_beats": In(stream.Signature(weight_beat(config))),
                 "o_codes": Out(stream.Signature(unsigned(8 * BLOCK))),
                 "o_scales": Out(stream.Signature(unsigned(16 * config.array_cols))),
-                "o_code_word_freed": Out(1),
-                "o_scale_tile_freed": Out(1),
+                "o_code_word_freed": Out(freed),
+                "o_scale_tile_freed": Out(freed),
                 "o_low": Out(1, init=1),
+                **({"resident": In(resident_signature(config))} if config.resident_bytes else {}),
             }
         )
 
@@ -203,8 +239,11 @@ class WeightBuffer(wiring.Component):
         m = Module()
         config = self._config
         beat_bits = 8 * config.beat_bytes
-        codes = BeatPacker(8 * BLOCK, beat_bits, code_word_depth(config))
-        scales = BeatPacker(16 * config.array_cols, beat_bits, scale_tile_depth(config))
+        has_resident = config.resident_bytes > 0
+        codes = BeatPacker(8 * BLOCK, beat_bits, code_word_depth(config), whole_words=has_resident)
+        scales = BeatPacker(
+            16 * config.array_cols, beat_bits, scale_tile_depth(config), whole_words=has_resident
+        )
         m.submodules.codes = codes
         m.submodules.scales = scales
         beats = self.i_beats
@@ -217,7 +256,28 @@ class WeightBuffer(wiring.Component):
             self.o_code_word_freed.eq(codes.o_freed),
             self.o_scale_tile_freed.eq(scales.o_freed),
         ]
+        if has_resident:
+            self._add_resident(m, codes, scales)
         m.d.sync += self.o_low.eq(codes.o_level < code_word_depth(config) // 32)
         connect(m, codes.o, flipped(self.o_codes))
         connect(m, scales.o, flipped(self.o_scales))
         return m
+
+    def _add_resident(self, m: Module, codes: BeatPacker, scales: BeatPacker) -> None:
+        """The resident memory takes the beats that are to be kept, and gives words."""
+        m.submodules.resident = resident = ResidentMemory(self._config)
+        connect(m, flipped(self.resident), resident.control)
+        beats, keep = self.i_beats, self.resident.keep
+        m.d.comb += [
+            resident.i_valid.eq(beats.valid & keep),
+            resident.i_is_scale.eq(beats.payload.is_scale),
+            resident.i_data.eq(beats.payload.data),
+            codes.i_word_valid.eq(resident.o_codes_valid),
+            codes.i_word.eq(resident.o_codes),
+            scales.i_word_valid.eq(resident.o_scales_valid),
+            scales.i_word.eq(resident.o_scales),
+            self.o_code_word_freed.eq(codes.o_freed + resident.o_code_word_kept),
+            self.o_scale_tile_freed.eq(scales.o_freed + resident.o_scale_word_kept),
+        ]
+        with m.If(keep):
+            m.d.comb += [codes.i.valid.eq(0), scales.i.valid.eq(0)]

@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 
 from weft_arch import isa
 from weft_arch.encoding import EncodingError, decode
-from weft_arch.isa import INSTRUCTION_BYTES, Instruction, Loop, Opcode, Scalar, ScalarOp
+from weft_arch.isa import (
+    INSTRUCTION_BYTES,
+    Instruction,
+    Loop,
+    Opcode,
+    Scalar,
+    ScalarOp,
+    StreamWeights,
+)
 from weft_arch.registers import Fault
 from weft_sim.reference import attention, compute, transfer, vector
 from weft_sim.reference.state import MachineState, ProgramFault, Resolved, Starved
@@ -79,7 +87,7 @@ class Machine:
                     loops.pop()
             at = self.program_counter
             instruction = program[at] if at < len(program) else None
-            if instruction is None:
+            if instruction is None or self._is_foreign(instruction):
                 raise ProgramFault(Fault.ILLEGAL_INSTRUCTION, at)
             self.program_counter += 1
             if instruction.opcode == Opcode.HALT:
@@ -90,6 +98,11 @@ class Machine:
                 self._scalar(instruction)
             elif instruction.opcode != Opcode.FENCE:
                 self._engine(instruction, at)
+
+    def _is_foreign(self, instruction: Instruction) -> bool:
+        """Whether it needs a memory that this configuration lacks."""
+        resident = isinstance(instruction, StreamWeights) and instruction.resident
+        return bool(resident) and not self.state.config.resident_bytes
 
     def _loop(self, loop: Loop, at: int, loops: list[list[int]]) -> None:
         if loop.body_end <= at or (loops and loop.body_end >= loops[-1][1]):

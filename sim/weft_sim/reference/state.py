@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import N_SCALARS, N_TOKENS, TOKEN_LIMIT, Instruction
 from weft_arch.registers import Fault
+from weft_sim.reference.resident import ResidentMemory
 
-__all__ = ["MachineState", "Memory", "ProgramFault", "Resolved", "Starved", "Stream"]
+__all__ = [
+    "MachineState",
+    "Memory",
+    "ProgramFault",
+    "Replayed",
+    "Resolved",
+    "Starved",
+    "Stream",
+]
 
 
 class ProgramFault(Exception):
@@ -48,6 +57,18 @@ class Stream:
     format: int
     """WeightFormat, or -1 for a KV stream"""
     k_blocks: int = 0
+    replayed: "Replayed | None" = None
+    """the tiles themselves, where they come from the resident memory; ``address`` is a place"""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Tiles as they were kept."""
+
+    tiles: NDArray[np.uint8]
+    """those still to go, in rows"""
+    version: int
+    """of the resident memory"""
 
 
 class Memory:
@@ -117,6 +138,7 @@ class MachineState:
         self.codebook = np.zeros(16, np.int8)
         self.top_k: list[tuple[float, int]] = []
         self.tokens = [0] * (N_TOKENS + 1)
+        self.resident = ResidentMemory(config)
 
     def take_token(self, token: int) -> bool:
         """Take a dependency token; False when there is none."""

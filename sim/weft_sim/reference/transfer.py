@@ -5,22 +5,55 @@ import numpy as np
 
 from weft_arch import float24, layouts
 from weft_arch.config import BLOCK
-from weft_arch.isa import Load, LoadFormat, Store, StoreKV, StreamKV, StreamWeights, WeightFormat
+from weft_arch.isa import (
+    Load,
+    LoadFormat,
+    Resident,
+    Store,
+    StoreKV,
+    StreamKV,
+    StreamWeights,
+    WeightFormat,
+)
 from weft_arch.registers import Fault
 from weft_sim.reference.arithmetic import F64, rounded
-from weft_sim.reference.state import MachineState, ProgramFault, Resolved, Starved, Stream
+from weft_sim.reference.state import (
+    MachineState,
+    ProgramFault,
+    Replayed,
+    Resolved,
+    Starved,
+    Stream,
+)
 
 __all__ = ["load", "store", "store_kv", "store_top_k", "stream_kv", "stream_weights"]
 
 
 def stream_weights(state: MachineState, op: Resolved) -> None:
-    """Queue weight tiles for MATMUL."""
+    """Queue weight tiles for MATMUL, or keep them."""
     s = op.instruction
     assert isinstance(s, StreamWeights)
-    if op.count:
-        bits = 8 if s.format == WeightFormat.W8 else 4
-        _check_range(state, op.address, op.count * state.config.tile_bytes(bits))
-        state.streams.append(Stream(op.address, op.count, int(s.format)))
+    bits = 8 if s.format == WeightFormat.W8 else 4
+    if s.resident != Resident.NONE:
+        first = op.aux_a if s.resident == Resident.KEEP else op.address
+        end = first + op.count * state.config.resident_tile_places(bits)
+        if end > state.resident.places:
+            raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
+    if op.count == 0:
+        return
+    size = op.count * state.config.tile_bytes(bits)
+    if s.resident == Resident.KEEP:
+        state.resident.keep(op.aux_a, state.memory.read(op.address, size), bits)
+        return
+    stream = Stream(op.address, op.count, int(s.format))
+    if s.resident == Resident.REPLAY:
+        tiles = state.resident.replay(op.address, op.count, bits)
+        if tiles is None:
+            raise Starved(f"tiles from place {op.address} on, which have not been kept")
+        stream.replayed = Replayed(tiles, state.resident.version)
+    else:
+        _check_range(state, op.address, size)
+    state.streams.append(stream)
 
 
 def stream_kv(state: MachineState, op: Resolved) -> None:

@@ -11,9 +11,21 @@ from weft_arch import float24, layouts
 from weft_arch.isa import Matmul, WeightFormat
 from weft_arch.registers import Fault
 from weft_sim.reference.arithmetic import F64
-from weft_sim.reference.state import MachineState, ProgramFault, Starved
+from weft_sim.reference.state import MachineState, ProgramFault, Replayed, Starved, Stream
 
 __all__ = ["DecodedWeights", "WeightCache"]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Adjacent tiles, in memory or in the resident memory."""
+
+    address: int
+    """or place"""
+    size: int
+    """bytes"""
+    version: int = 0
+    """of the resident memory; 0: not from there"""
 
 
 @dataclass(frozen=True)
@@ -23,7 +35,9 @@ class DecodedWeights:
     codes: NDArray[np.float32]
     scales: F64
     start: int
+    """first address that they come from, if any"""
     end: int
+    """the one after the last"""
 
 
 class WeightCache:
@@ -39,8 +53,8 @@ class WeightCache:
         """Consume the tiles of a MATMUL from the weight stream."""
         needed = op.k_blocks * op.n_tiles
         weight_bits = 8 if op.format == WeightFormat.W8 else 4
-        tile_bytes = state.config.tile_bytes(weight_bits)
-        pieces: list[tuple[int, int]] = []
+        pieces: list[_Piece] = []
+        raw: list[NDArray[np.uint8]] = []
         while needed:
             if not state.streams:
                 raise Starved("weight tiles that no STREAM_WEIGHTS before it asks for")
@@ -48,14 +62,14 @@ class WeightCache:
                 raise ProgramFault(Fault.ILLEGAL_OPERAND, op.opcode)
             stream = state.streams[0]
             take = min(needed, stream.count)
-            pieces.append((stream.address, take * tile_bytes))
-            stream.address += take * tile_bytes
+            # Reading marks the bytes as moved and checks the region, cached or not.
+            piece, bytes_ = _take(state, stream, take, weight_bits)
+            pieces.append(piece)
+            raw.append(bytes_)
             stream.count -= take
             needed -= take
             if not stream.count:
                 state.streams.popleft()
-        # Reading marks the bytes as moved and checks the region, cached or not.
-        raw = [state.memory.read(address, size) for address, size in pieces]
         codebook = state.codebook.tobytes() if weight_bits == 4 else b""
         key = (tuple(pieces), op.k_blocks, weight_bits, codebook)
         if key in self._kept:
@@ -81,15 +95,32 @@ class WeightCache:
     def _decode(
         state: MachineState,
         raw: NDArray[np.uint8],
-        pieces: list[tuple[int, int]],
+        pieces: list[_Piece],
         k_blocks: int,
         weight_bits: int,
     ) -> DecodedWeights:
         codes, scales = layouts.unpack_tiles(state.config, raw, k_blocks, weight_bits)
         values = codes.view(np.int8) if weight_bits == 8 else state.codebook[codes]
+        in_memory = [piece for piece in pieces if not piece.version]
         return DecodedWeights(
             np.ascontiguousarray(values.transpose(1, 2, 0), np.float32),
             float24.from_float16_bits(scales).T[:, None, :].astype(np.float64),
-            min(a for a, _ in pieces),
-            max(a + n for a, n in pieces),
+            min((p.address for p in in_memory), default=1 << 32),
+            max((p.address + p.size for p in in_memory), default=0),
         )
+
+
+def _take(
+    state: MachineState, stream: Stream, tiles: int, weight_bits: int
+) -> tuple[_Piece, NDArray[np.uint8]]:
+    """The next tiles of a stream."""
+    size, kept = tiles * state.config.tile_bytes(weight_bits), stream.replayed
+    if kept is None:
+        piece = _Piece(stream.address, size)
+        raw = state.memory.read(stream.address, size)
+        stream.address += size
+        return piece, raw
+    piece = _Piece(stream.address, size, kept.version)
+    stream.replayed = Replayed(kept.tiles[tiles:], kept.version)
+    stream.address += state.config.resident_tile_places(weight_bits) * tiles
+    return piece, kept.tiles[:tiles].reshape(-1)

@@ -7,6 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from amaranth import Shape
+
+from weft_rtl.boards.board import BOARDS
+from weft_rtl.boards.ecp5_board import Ecp5Board
 
 CONSTRAINTS = Path(__file__).resolve().parents[3] / "constraints"
 _PIN = re.compile(r'LOCATE COMP "([^"]+)" SITE "(\w+)";')
@@ -26,9 +30,18 @@ def port(found: dict[str, str], name: str) -> list[str]:
     return sites
 
 
-def test_no_site_is_used_twice() -> None:
-    sites = list(pins("ulx3s_85f").values())
-    assert len(set(sites)) == len(sites)
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_pin_of_the_top_module_has_a_site_of_its_own(name: str) -> None:
+    found, top = pins(name), Ecp5Board(BOARDS[name], bytes(4))
+    members = {port: Shape.cast(m.shape).width for port, m in top.signature.members.items()}
+    members["sdram_d"] = BOARDS[name].sdram.data_bits
+    wanted = {
+        port if width == 1 else f"{port}[{bit}]"
+        for port, width in members.items()
+        for bit in range(width)
+    }
+    assert set(found) == wanted
+    assert len(set(found.values())) == len(found)
 
 
 def test_ulx3s_is_wired_as_amaranth_boards_says() -> None:

@@ -132,6 +132,7 @@ CASES: dict[str, tuple[str, list[Step]]] = {
     "refresh_late": ("REFRESH_LATE .*9 refreshes.*more than 8", [*WAKE, (905, "nop")]),
     "refreshed": ("", REFRESHED),
     "retention": ("RETENTION", [*REFRESHED, (1200, "nop")]),
+    "retention_after_a_long_power_up": ("", [(700, "nop"), *WAKE, *[(100, "ref")] * 15]),
     "turn_kept": (
         "",
         [*OPEN, (2, "read", 0, 8), (6, "write", 0, 8, DATA), (1, "nop", 0, 0, DATA)],

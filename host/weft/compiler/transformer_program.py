@@ -1,31 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all programs of a Llama model have in common: embedding, layers in a hardware loop, head."""
+"""What all programs of a model have in common: embedding, layers in a hardware loop, head."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from weft.compiler.attention import AttentionLayer
 from weft.compiler.conventions import Register, Token
+from weft.compiler.embedding import EmbeddingLayer
 from weft.compiler.feed_forward import FeedForwardLayer
 from weft_arch.isa import (
     Codebook,
     Halt,
     Instruction,
     Load,
-    LoadFormat,
     Matmul,
     Scalar,
     ScalarOp,
     Store,
     StoreTopK,
     Vector,
-    WeightFormat,
 )
 
-__all__ = ["LlamaProgram"]
+__all__ = ["TransformerProgram"]
 
 
-class LlamaProgram(AttentionLayer, FeedForwardLayer):
+class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
     """A program for one run of all layers; subclasses say whose rows it is for."""
 
     logit_rows: Register
@@ -33,10 +32,6 @@ class LlamaProgram(AttentionLayer, FeedForwardLayer):
 
     def set_rows(self) -> None:
         """Set the scalar registers that depend on whose rows these are, KV among them."""
-        raise NotImplementedError
-
-    def load_rope(self) -> Iterable[Instruction]:
-        """The LOAD of the rows' rotations, signals nothing."""
         raise NotImplementedError
 
     def finish_rows(self) -> None:
@@ -55,47 +50,40 @@ class LlamaProgram(AttentionLayer, FeedForwardLayer):
 
     def prologue(self) -> None:
         """Registers, zeros that stay, embedding and rotations."""
-        r, memory = Register, self.memory
+        r = Register
         self.set_rows()
         self.add(
-            Scalar(destination=r.WEIGHTS, address=memory.regions["weights"].base),
-            Scalar(destination=r.GAINS, address=memory.regions["gains"].base),
+            Scalar(destination=r.WEIGHTS, address=self.weight_address(0)),
+            Scalar(destination=r.PARAMETERS, address=self.layer_parameters(0)),
         )
-        if self.format == WeightFormat.W4:
-            entries = bytes(value & 0xFF for value in range(-8, 8))
+        codebook = self.memory.weights.codebook
+        if codebook is not None:
+            entries = codebook.tobytes()
             self.add(
                 Codebook(
                     entries_low=int.from_bytes(entries[:8], "little"),
                     entries_high=int.from_bytes(entries[8:], "little"),
                 )
             )
-        dim_words = self.words(self.model.dim)
         self.add(
             *self.zeros_between_heads(),
             *self.zeros_around_queries(),
-            Vector(signal_a=Token.GAIN_A_FREE, signal_b=Token.GAIN_B_FREE, words=1),
-            Scalar(destination=r.ADDRESS, address=memory.regions["ids"].base),
-            Load(
-                signal_a=Token.X,
-                address=memory.regions["embedding"].base,
-                aux_a_reg=r.ADDRESS,
-                count_reg=r.ROWS,
-                format=LoadFormat.F16,
-                gather=1,
-                words=dim_words,
-                destination=self.chip.vector["x"].base,
-                destination_stride=dim_words,
-                row_bytes=memory.row_bytes,
-            ),
-            # Done before the first gain, whose token covers it: loads finish in order.
-            *self.load_rope(),
+            Vector(signal_a=Token.PARAMETERS_A_FREE, signal_b=Token.PARAMETERS_B_FREE, words=1),
         )
+        self.embedding_layer()
+
+    def layer_parameters(self, layer: int) -> int:
+        """Byte address of a layer's parameters; behind the last layer's, of the head's."""
+        plan, word_bytes = self.memory.parameters, self.memory.parameter_word_bytes
+        words = plan.embedding.words + layer * plan.layer_words
+        return self.memory.regions["parameters"].base + words * word_bytes
 
     def advance(self) -> None:
         """Move the layer's scalar registers on."""
+        layer_weights = self.weight_address(self.memory.layer_weight_bytes)
         for reg, step in (
-            (Register.WEIGHTS, self.memory.layer_weight_bytes),
-            (Register.GAINS, 2 * self.memory.gain_bytes),
+            (Register.WEIGHTS, layer_weights - self.weight_address(0)),
+            (Register.PARAMETERS, self.layer_parameters(1) - self.layer_parameters(0)),
             (Register.KV, self.memory.layer_kv_bytes),
         ):
             self.add(Scalar(destination=reg, address_reg=reg, address=step))
@@ -105,7 +93,7 @@ class LlamaProgram(AttentionLayer, FeedForwardLayer):
         self.head_layer()
         self.add(
             Vector(wait_a=Token.X, words=1),
-            Load(wait_a=Token.GAIN_A_FREE, wait_b=Token.GAIN_B_FREE, words=1),
+            Load(wait_a=Token.PARAMETERS_A_FREE, wait_b=Token.PARAMETERS_B_FREE, words=1),
         )
         self.finish_rows()
         self.add(Halt())
@@ -113,12 +101,17 @@ class LlamaProgram(AttentionLayer, FeedForwardLayer):
     def head_layer(self) -> None:
         """Final norm and the logits of the rows that want them."""
         memory = self.memory
-        start = memory.regions["weights"].base + self.model.n_layers * memory.layer_weight_bytes
-        gain = memory.regions["gains"].base + 2 * self.model.n_layers * memory.gain_bytes
+        skipped = self.model.n_layers * memory.layer_weight_bytes
+        block = memory.parameters.final
         self.add(
-            self.stream((memory.head_part,), start, 0),
-            self.load_gain("gain_a", gain, 0, Token.GAIN_A_FREE, Token.GAIN_A),
-            *self.norm("gain_a", Token.X, Token.GAIN_A, Token.GAIN_A_FREE, Token.NORMED),
+            self.stream((memory.head_part,), skipped, 0),
+            self.load_parameters("a", block, self.layer_parameters(self.model.n_layers)),
+            *self.norm_to_codes(
+                *self.gain_and_bias("a", block, "final_norm"),
+                wait=Token.X,
+                ready=Token.PARAMETERS_A,
+                signals=(Token.NORMED, Token.PARAMETERS_A_FREE),
+            ),
         )
         if self.chip.logit_rows == 1:
             self.add(*self.last_logits())
@@ -176,8 +169,8 @@ class LlamaProgram(AttentionLayer, FeedForwardLayer):
             self.close_loop(middle)
         self.add(
             *self.logit_pair(n_tiles - before * 2 * segment, wait_b=0 if before else Token.NORMED),
-            *(Vector(wait_a=Token.LOGITS_FREE, words=1) for _ in range(2)),
-            Store(signal_a=Token.X, words=1),
+            Store(wait_a=Token.LOGITS_FREE, words=1),
+            Store(wait_a=Token.LOGITS_FREE, signal_a=Token.X, words=1),
         )
 
     def logit_pair(self, tiles: int, wait_b: int = 0) -> Iterable[Instruction]:
