@@ -26,6 +26,7 @@ REGION = 1 << 14
 
 def managers(bench: Bench) -> dict[str, Any]:
     """An AXI manager on each port, with stalls on each channel."""
+    bench.dut.i_hold.value = 0
     found: dict[str, Any] = {}
     for name in MANAGERS:
         bus = AxiBus.from_prefix(bench.dut, f"{name}_")
@@ -106,12 +107,42 @@ async def the_accelerator_comes_first(bench: Bench) -> None:
     assert "22" not in guests[:10]
 
 
+@bench_test(deadline_cycles=30_000)
+async def holds_the_accelerator_alone(bench: Bench) -> None:
+    """While held it begins nothing, what it has begun ends, and the others go on."""
+    memory = AxiMemory(bench, "memory_", 3 * REGION, max_beats=BURST, latency=20)
+    masters = managers(bench)
+    data = bench.random.randbytes(REGION)
+    reading = cocotb.start_soon(masters["accelerator"].read(0, REGION, arid=0))
+    writing = cocotb.start_soon(masters["accelerator"].write(0, data, awid=0))
+    await bench.cycles(200)
+    assert int(bench.dut.o_quiet.value) == 0
+    bench.dut.i_hold.value = 1
+    await bench.cycles(4)
+    for _ in range(3000):
+        if int(bench.dut.o_quiet.value):
+            break
+        await bench.cycles(1)
+    begun = len(memory.reads), len(memory.writes)
+    await masters["cpu"].write(REGION, data[:BEAT], awid=0)
+    got = await masters["cpu"].read(REGION, BEAT, arid=0)
+    assert bytes(got.data) == data[:BEAT]
+    assert int(bench.dut.o_quiet.value) == 1
+    assert (len(memory.reads), len(memory.writes)) == (begun[0] + 1, begun[1] + 1)
+    assert not reading.done()
+    assert not writing.done()
+    bench.dut.i_hold.value = 0
+    await reading
+    await writing
+    assert memory.data[:REGION].tobytes() == data
+
+
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_memory_arbiter(stall: float) -> None:
     run_cocotb(
         MemoryArbiter(TINY),
         __file__,
-        tests="everybody_gets_their_own",
+        tests=["everybody_gets_their_own", "holds_the_accelerator_alone"],
         parameters={"stall": stall},
     )
 

@@ -34,6 +34,7 @@ def _bus(dut: Any, name: str) -> AxiLiteBus:
 class System:
     def __init__(self, bench: Bench) -> None:
         dut = bench.dut
+        dut.i_hold.value = 0
         self.managers = {
             name: stalled(
                 bench,
@@ -88,6 +89,26 @@ async def answers_errors(bench: Bench) -> None:
         await bus.write(0x100, b"\xaa\xbb\xcc\xdd")
         await bus.write(0x102, b"\x11")
         assert await bus.read_dword(0x100) == 0xDD11_BBAA
+
+
+@bench_test(deadline_cycles=20_000)
+async def holds(bench: Bench) -> None:
+    """While held nothing begins, and what was under way ends."""
+    system = System(bench)
+    cpu, idle = system.managers["cpu"], bench.dut.o_idle
+    bench.dut.i_hold.value = 1
+    access = cocotb.start_soon(cpu.write_dword(8, 77))
+    await bench.cycles(200)
+    assert int(idle.value) == 1
+    assert not access.done()
+    bench.dut.i_hold.value = 0
+    while int(idle.value):
+        await bench.cycles(1)
+    bench.dut.i_hold.value = 1
+    await access
+    await bench.cycles(2)
+    assert int(idle.value) == 1
+    assert system.memories["accelerator"].read_dword(8) == 77
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])
