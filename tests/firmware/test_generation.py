@@ -9,6 +9,7 @@ import pytest
 
 from tests.firmware.board import (
     CONTEXT,
+    MEMORY_BYTES,
     TINY,
     Board,
     compiled,
@@ -18,12 +19,17 @@ from tests.firmware.board import (
     firmware_engine,
     request,
 )
+from weft.compiler import compile_model
+from weft.engine import HostEngine
 from weft.jobs import JobEngine
 from weft.jobs.area import JobArea
 from weft.model import load_model
+from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft.sampling import SamplingParams
+from weft_arch.config import preset
 from weft_arch.jobs import EndReason, Job
+from weft_sim.reference import ReferenceDevice
 
 STORY = load_model().tokenizer.encode("Once upon a time there was a little girl")
 
@@ -154,6 +160,24 @@ def test_requests_side_by_side(engine: JobEngine) -> None:
     for k, one in enumerate(requests):
         engine.end(one)
         assert one.token_ids == expected(STORY[: 3 + k], params[k]).token_ids
+
+
+def test_weights_that_stay_on_the_chip_are_brought_there_by_each_job() -> None:
+    config = preset("resident")
+    model = compile_model(
+        load_model().checkpoint, config, WeightFormat("w4"), max_context=CONTEXT, max_sequences=1
+    )
+    assert model.keep
+    params = SamplingParams(temperature=0.8, seed=6, max_tokens=4)
+    with ReferenceDevice(config, memory_bytes=MEMORY_BYTES) as device, Board(config) as board:
+        wanted = complete(HostEngine(ModelRunner(model, device)), request(STORY, params))
+        runner = ModelRunner(model, board)
+        engine = JobEngine.connect(runner, board)
+        assert engine is not None
+        for _ in range(2):
+            assert complete(engine, request(STORY, params)) == wanted
+            runner.prefill(STORY)  # the host has them brought there again, too
+            board.device.reset()
 
 
 def test_a_board_with_too_little_memory_runs_the_loop_on_the_host(board: Board) -> None:
