@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.compiler.models import compiled as compile_small
+from tests.compiler.models import model_config, random_model
+from tests.compiler.models import runner as run_small
 from tests.firmware.board import (
     CONTEXT,
-    MEMORY_BYTES,
     TINY,
     Board,
     compiled,
@@ -19,17 +21,13 @@ from tests.firmware.board import (
     firmware_engine,
     request,
 )
-from weft.compiler import compile_model
 from weft.engine import HostEngine
 from weft.jobs import JobEngine
 from weft.jobs.area import JobArea
 from weft.model import load_model
-from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
 from weft.sampling import SamplingParams
-from weft_arch.config import preset
 from weft_arch.jobs import EndReason, Job
-from weft_sim.reference import ReferenceDevice
 
 STORY = load_model().tokenizer.encode("Once upon a time there was a little girl")
 
@@ -163,20 +161,18 @@ def test_requests_side_by_side(engine: JobEngine) -> None:
 
 
 def test_weights_that_stay_on_the_chip_are_brought_there_by_each_job() -> None:
-    config = preset("resident")
-    model = compile_model(
-        load_model().checkpoint, config, WeightFormat("w4"), max_context=CONTEXT, max_sequences=1
-    )
+    small = random_model(model_config(hidden_dim=32, vocab_size=40))
+    model = compile_small(small, "resident")
     assert model.keep
-    params = SamplingParams(temperature=0.8, seed=6, max_tokens=4)
-    with ReferenceDevice(config, memory_bytes=MEMORY_BYTES) as device, Board(config) as board:
-        wanted = complete(HostEngine(ModelRunner(model, device)), request(STORY, params))
-        runner = ModelRunner(model, board)
-        engine = JobEngine.connect(runner, board)
+    params, prompt = SamplingParams(temperature=0.8, seed=6, max_tokens=4), [5, 6, 7, 8, 9]
+    wanted = complete(HostEngine(run_small(model)), request(prompt, params))
+    with Board(model.config) as board:
+        there = ModelRunner(model, board)
+        engine = JobEngine.connect(there, board)
         assert engine is not None
         for _ in range(2):
-            assert complete(engine, request(STORY, params)) == wanted
-            runner.prefill(STORY)  # the host has them brought there again, too
+            assert complete(engine, request(prompt, params)) == wanted
+            there.prefill(prompt)  # the host has them brought there again, too
             board.device.reset()
 
 
