@@ -22,6 +22,12 @@ static void end_failed(struct generation *g, const struct rings *rings, uint32_t
     end(g, rings, reason, 0);
 }
 
+static void set_program(const struct model *m, uint32_t program, uint32_t length)
+{
+    accelerator_set_program(program, length, (uint32_t[2]){m->region_base, m->region_limit},
+                            (uint32_t[2]){m->write_base, m->write_limit});
+}
+
 void generation_begin(struct generation *g, const struct rings *rings, uint32_t number)
 {
     *g = (struct generation){.phase = PHASE_NEXT_RUN};
@@ -33,9 +39,11 @@ void generation_begin(struct generation *g, const struct rings *rings, uint32_t 
     }
     const struct model *m = &g->job.model;
     g->n_chunks = (g->job.prompt_count - 1) / g->job.chunk_rows + 1;
-    accelerator_set_program(m->program, m->program_length,
-                            (uint32_t[2]){m->region_base, m->region_limit},
-                            (uint32_t[2]){m->write_base, m->write_limit});
+    g->keeping = m->keep_length != 0;
+    if (g->keeping)
+        set_program(m, m->keep_program, m->keep_length);
+    else
+        set_program(m, m->program, m->program_length);
 }
 
 void generation_abandon(struct generation *g, const struct rings *rings, uint32_t number,
@@ -59,6 +67,17 @@ static uint32_t next_chunk_rows(struct generation *g)
     return rows;
 }
 
+static void run(struct generation *g, struct rings *rings, const struct scalar *scalars,
+                uint32_t count)
+{
+    rings_count_run(rings);
+    board_change(LED_ALIVE);
+    g->run_began = soc_read(WEFT_SOC_REG_CYCLES_LOW);
+    accelerator_run(scalars, count);
+    g->phase = PHASE_RUNNING;
+}
+
+/* Run the next chunk of the prompt, or the last token. */
 static void start_run(struct generation *g, struct rings *rings)
 {
     const struct job *job = &g->job;
@@ -82,11 +101,7 @@ static void start_run(struct generation *g, struct rings *rings)
         {m->head_register, head},
         {m->logits_register, head && job->needs_logits},
     };
-    rings_count_run(rings);
-    board_change(LED_ALIVE);
-    g->run_began = soc_read(WEFT_SOC_REG_CYCLES_LOW);
-    accelerator_run(scalars, sizeof scalars / sizeof scalars[0]);
-    g->phase = PHASE_RUNNING;
+    run(g, rings, scalars, sizeof scalars / sizeof scalars[0]);
 }
 
 static void choose(struct generation *g, const struct rings *rings)
@@ -117,6 +132,10 @@ static void finish_run(struct generation *g, const struct rings *rings)
             end_failed(g, rings, WEFT_END_REASON_TIMEOUT);
     } else if (!(status & WEFT_STATUS_DONE)) {
         end_failed(g, rings, WEFT_END_REASON_LOST_RUN);
+    } else if (g->keeping) {
+        g->keeping = false;
+        set_program(&g->job.model, g->job.model.program, g->job.model.program_length);
+        g->phase = PHASE_NEXT_RUN;
     } else if (g->chunk < g->n_chunks && ++g->chunk < g->n_chunks) {
         g->phase = PHASE_NEXT_RUN;
     } else {
@@ -159,6 +178,8 @@ bool generation_step(struct generation *g, struct rings *rings)
     case PHASE_NEXT_RUN:
         if (rings_is_cancelled(rings, g->job.number))
             end(g, rings, WEFT_END_REASON_CANCELLED, 0);
+        else if (g->keeping)
+            run(g, rings, 0, 0);
         else
             start_run(g, rings);
         return false;

@@ -20,6 +20,7 @@ enum phase {
 struct generation {
     enum phase phase;
     struct job job;
+    bool keeping; /* the program that brings weights onto the chip is still to end */
     uint32_t chunk, n_chunks;        /* of the prompt */
     uint32_t prompt_read, excess;    /* tokens of it, and what is left of dividing it */
     uint32_t run_position, run_rows; /* of the run under way */

@@ -40,6 +40,8 @@ static enum weft_job_error read_model(struct model *m, const struct rings *rings
         .sequence_register = MODEL(at, SEQUENCE_REGISTER),
         .head_register = MODEL(at, HEAD_REGISTER),
         .logits_register = MODEL(at, LOGITS_REGISTER),
+        .keep_program = MODEL(at, KEEP_PROGRAM),
+        .keep_length = MODEL(at, KEEP_LENGTH),
     };
     if (m->fingerprint != accelerator_fingerprint())
         return WEFT_JOB_ERROR_FINGERPRINT;

@@ -18,6 +18,7 @@ struct model {
     uint32_t top_k, top_k_entries;
     uint32_t logits, vocab_size;
     uint32_t max_context, max_sequences, sequence_bytes;
+    uint32_t keep_program, keep_length;
     uint32_t rows_register, position_register, sequence_register, head_register, logits_register;
 };
 

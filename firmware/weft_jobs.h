@@ -112,6 +112,8 @@ enum weft_job_error {
 #define WEFT_MODEL_SEQUENCE_REGISTER_OFFSET 84
 #define WEFT_MODEL_HEAD_REGISTER_OFFSET 88 /* 1: compute logits; 0: leave them out */
 #define WEFT_MODEL_LOGITS_REGISTER_OFFSET 92 /* rows of logits to store */
+#define WEFT_MODEL_KEEP_PROGRAM_OFFSET 96 /* address of a program that each job runs first */
+#define WEFT_MODEL_KEEP_LENGTH_OFFSET 100 /* its instructions; 0 where there is none */
 
 /* A job: byte offsets */
 #define WEFT_JOB_NUMBER_OFFSET 0 /* number of the job */

@@ -217,6 +217,8 @@ class ModelDescriptor(Record32):
     sequence_register: int = word("the byte offset of the sequence's keys and values")
     head_register: int = word("1: compute logits; 0: leave them out")
     logits_register: int = word("rows of logits to store")
+    keep_program: int = word("address of a program that each job runs first", default=0)
+    keep_length: int = word("its instructions; 0 where there is none", default=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from weft.quantize import WeightFormat
 from weft.request import Request
 from weft.runtime import ModelRunner
 from weft.sampling import SamplingParams
-from weft_arch.config import preset
+from weft_arch.config import Configuration, preset
 from weft_arch.soc import LINK_BASE
 from weft_sim.native_firmware import NativeFirmware
 from weft_sim.reference import ReferenceDevice
@@ -33,10 +33,10 @@ DEADLINE_STEPS = 3000
 class Board:
     """A `weft.jobs.client.BoardDevice`; `cpu` is the host's side, `firmware` the CPU itself."""
 
-    def __init__(self) -> None:
-        self.device = ReferenceDevice(TINY, memory_bytes=MEMORY_BYTES)
+    def __init__(self, config: Configuration = TINY) -> None:
+        self.device = ReferenceDevice(config, memory_bytes=MEMORY_BYTES)
         self.firmware = NativeFirmware(self.device)
-        self.name, self.config, self.wait_cycles = "board", TINY, 1_000_000
+        self.name, self.config, self.wait_cycles = "board", config, 1_000_000
         self.memory_bytes, self.memory_base = MEMORY_BYTES, 0
         self.cpu = BoardCpu.find(self)
         self.steps = 0

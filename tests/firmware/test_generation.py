@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.compiler.models import compiled as compile_small
+from tests.compiler.models import model_config, random_model
+from tests.compiler.models import runner as run_small
 from tests.firmware.board import (
     CONTEXT,
     TINY,
@@ -18,6 +21,7 @@ from tests.firmware.board import (
     firmware_engine,
     request,
 )
+from weft.engine import HostEngine
 from weft.jobs import JobEngine
 from weft.jobs.area import JobArea
 from weft.model import load_model
@@ -154,6 +158,22 @@ def test_requests_side_by_side(engine: JobEngine) -> None:
     for k, one in enumerate(requests):
         engine.end(one)
         assert one.token_ids == expected(STORY[: 3 + k], params[k]).token_ids
+
+
+def test_weights_that_stay_on_the_chip_are_brought_there_by_each_job() -> None:
+    small = random_model(model_config(hidden_dim=32, vocab_size=40))
+    model = compile_small(small, "resident")
+    assert model.keep
+    params, prompt = SamplingParams(temperature=0.8, seed=6, max_tokens=4), [5, 6, 7, 8, 9]
+    wanted = complete(HostEngine(run_small(model)), request(prompt, params))
+    with Board(model.config) as board:
+        there = ModelRunner(model, board)
+        engine = JobEngine.connect(there, board)
+        assert engine is not None
+        for _ in range(2):
+            assert complete(engine, request(prompt, params)) == wanted
+            there.prefill(prompt)  # the host has them brought there again, too
+            board.device.reset()
 
 
 def test_a_board_with_too_little_memory_runs_the_loop_on_the_host(board: Board) -> None:

@@ -96,4 +96,6 @@ def describe(compiled: CompiledModel) -> ModelDescriptor:
         sequence_register=Register.SEQUENCE,
         head_register=Register.HEAD,
         logits_register=Register.LOGITS,
+        keep_program=regions["keep_program"].base if compiled.keep else 0,
+        keep_length=len(compiled.keep),
     )

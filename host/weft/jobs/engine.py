@@ -27,9 +27,11 @@ class JobEngine:
 
     @classmethod
     def connect(cls, runner: ModelRunner, device: BoardDevice) -> "JobEngine | None":
-        """The engine of a board, once its firmware runs; None if it has no CPU, or no memory left
-        for jobs. A `WeftError` if the firmware does not start."""
+        """The engine of a board, once its firmware runs; None if it has no CPU or no memory left
+        for jobs, or if the model is no generator. A `WeftError` if the firmware does not start."""
         cpu, area = device.cpu, JobArea.after(runner.compiled)
+        if runner.compiled.model.head == "none":
+            return None
         if cpu is None or area.end > device.memory_base + device.memory_bytes:
             return None
         client = guarded(lambda: JobClient(device, cpu, runner.compiled, area))

@@ -232,7 +232,7 @@ class ModelRunner:
 
     def forget(self) -> None:
         """Take nothing for granted that the device was set to: somebody else has used it."""
-        self._program = ""
+        self._program, self._kept = "", False
 
     def _set(self, register: int, value: int) -> None:
         """Write a scalar register unless it holds the value already."""
