@@ -50,6 +50,7 @@ quality: $(STAMPS)/run
 docs: $(STAMPS)/run
 	$(BIN)/python -m weft_arch.generate
 	$(BIN)/python -m weft.quality_page
+	$(BIN)/python -m weft_rtl.boards.report_page
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache

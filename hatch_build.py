@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the shipped models and the firmware's sources into the wheel as package data.
+"""Puts the shipped models, the firmware's sources and the boards' pins into the wheel as data.
 
 An editable install reads them from ``models/`` in the checkout instead, so that a model that was
 just trained is the one that runs.
@@ -13,7 +13,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 class ShippedModels(BuildHookInterface):
     """Adds every folder of ``models/`` that holds weights as ``weft/shipped/NAME``, and the texts
-    that judge it beside it; and ``firmware/`` as ``weft_rtl/soc/firmware_sources``.
+    that judge it beside it; ``firmware/`` as ``weft_rtl/soc/firmware_sources``, and
+    ``constraints/`` as ``weft_rtl/boards/constraints``.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -21,6 +22,8 @@ class ShippedModels(BuildHookInterface):
         if version == "standard":
             sources = str(Path(self.root, "firmware"))
             build_data["force_include"][sources] = "weft_rtl/soc/firmware_sources"
+            pins = str(Path(self.root, "constraints"))
+            build_data["force_include"][pins] = "weft_rtl/boards/constraints"
             for weights in Path(self.root, "models").glob("*/model.safetensors"):
                 folder = weights.parent
                 build_data["force_include"][str(folder)] = f"weft/shipped/{folder.name}"

@@ -52,16 +52,43 @@ static inline uint32_t logit_below(uint32_t bits, int32_t highest)
     return (uint32_t)highest - (uint32_t)logit_fixed(bits);
 }
 
-/* The weight of a candidate so far below the likeliest one; see weft.sampling, step 3. */
-static inline uint32_t logit_weight(uint32_t below, uint32_t inverse_temperature)
+/* inverse_temperature made ready: (below * inverse_temperature) >> 20 is the upper word of
+ * (below << shift) * multiplier. The CPU multiplies and shifts by a bit per cycle. */
+struct scale {
+    uint32_t multiplier;
+    int shift;
+    uint32_t last; /* what is farther below has no weight; for it the upper word would be wrong */
+};
+
+static inline struct scale scale_of(uint32_t inverse_temperature)
 {
-    uint64_t distance = (uint64_t)below * inverse_temperature >> WEFT_DISTANCE_SHIFT;
-    uint32_t octaves = (uint32_t)(distance >> 16);
-    if (octaves >= 32)
+    struct scale scale = {inverse_temperature, 32 - WEFT_DISTANCE_SHIFT, UINT32_MAX};
+    for (; scale.shift && !(scale.multiplier >> 31); scale.shift--)
+        scale.multiplier <<= 1;
+    scale.last >>= scale.shift;
+    return scale;
+}
+
+/* 32 octaves: from here on there is no weight. */
+#define DISTANCE_WITHOUT_WEIGHT (32u << 16)
+
+/* How far a candidate so far below the likeliest one is from it in octaves of weight; 16 fraction
+ * bits. The y of weft.sampling, step 3, where that is less than DISTANCE_WITHOUT_WEIGHT. */
+static inline uint32_t logit_distance(uint32_t below, struct scale scale)
+{
+    if (below > scale.last)
+        return DISTANCE_WITHOUT_WEIGHT;
+    return (uint32_t)((uint64_t)(below << scale.shift) * scale.multiplier >> 32);
+}
+
+/* The weight of a candidate at a distance. */
+static inline uint32_t logit_weight(uint32_t distance)
+{
+    if (distance >= DISTANCE_WITHOUT_WEIGHT)
         return 0;
-    uint32_t index = (uint32_t)distance >> 8 & 255, part = (uint32_t)distance & 255;
-    uint32_t high = weft_exp2_table[index], low = weft_exp2_table[index + 1];
-    return (high - ((high - low) * part >> 8)) >> octaves;
+    uint32_t upper = distance >> 8, octaves = upper >> 8;
+    const uint32_t *entry = &weft_exp2_table[upper & 255];
+    return (entry[0] - ((entry[0] - entry[1]) * (distance & 255) >> 8)) >> octaves;
 }
 
 #endif

@@ -7,89 +7,104 @@
 
 #define LOGITS_PER_SIGN_OF_LIFE 4096
 
-/* The first distance whose product with inverse_temperature is 32 octaves: there the weight is 0.
- * By subtraction of shifted divisors, as a CPU of 32 bits divides no 64-bit numbers. */
-static uint32_t distance_without_weight(uint32_t inverse_temperature)
+/* A part is what has the same octave and the next three bits. */
+#define PART_SHIFT 13
+
+/* The first number below the highest logit that has a distance: ceil(distance * 2**20 /
+ * inverse_temperature), by shifted divisors, as the CPU divides no 64-bit numbers. */
+static uint64_t first_below(const struct order *order, uint32_t distance)
 {
-    const int bits = 5 + 16 + WEFT_DISTANCE_SHIFT;
-    uint64_t rest = ((uint64_t)1 << bits) + inverse_temperature - 1, quotient = 0;
-    for (int shift = bits; shift >= 0; shift--) {
-        if (rest >> shift >= inverse_temperature) {
-            rest -= (uint64_t)inverse_temperature << shift;
+    uint64_t divisor = order->inverse_temperature, quotient = 0;
+    uint64_t rest = ((uint64_t)distance << WEFT_DISTANCE_SHIFT) + divisor - 1;
+    for (int shift = 21 + WEFT_DISTANCE_SHIFT; shift >= 0; shift--) {
+        if (rest >> shift >= divisor) {
+            rest -= divisor << shift;
             quotient += (uint64_t)1 << shift;
         }
     }
-    return quotient > UINT32_MAX ? UINT32_MAX : (uint32_t)quotient;
+    return quotient;
 }
 
-static uint32_t bits_of(const struct order *order, uint32_t id)
+static uint32_t distance_of(const struct order *order, uint32_t bits)
 {
-    if (id % LOGITS_PER_SIGN_OF_LIFE == 0)
-        board_is_alive();
-    return dram_read(order->logits + 4 * id);
+    return logit_distance(logit_below(bits, order->highest), order->scale);
 }
 
-/* The part of a logit that is not bad; ORDER_PARTS if it has no weight. */
-static uint32_t part_of(const struct order *order, uint32_t bits)
+/* Enter the logits of some ids; 0, or the bits of a bad one. */
+static uint32_t enter(struct order *order, uint32_t id, uint32_t end, bool counted)
 {
-    uint32_t below = logit_below(bits, order->highest);
-    bool outside = below >= order->limit || bits == LOGIT_MINUS_INFINITY;
-    return outside ? ORDER_PARTS : below >> order->shift;
+    for (; id < end; id++) {
+        uint32_t bits = dram_read(order->logits + 4 * id);
+        if (logit_is_bad(bits))
+            return bits;
+        uint32_t distance = distance_of(order, bits), part = distance >> PART_SHIFT;
+        if (part >= ORDER_PARTS || bits == LOGIT_MINUS_INFINITY)
+            continue;
+        order->sums[part] += logit_weight(distance);
+        if (counted)
+            order->counts[part]++;
+    }
+    return 0;
 }
 
-static uint32_t weight_of(const struct order *order, uint32_t bits)
+/* The end of the ids that are looked at before the next sign of life. */
+static uint32_t next_end(const struct order *order, uint32_t id)
 {
-    return logit_weight(logit_below(bits, order->highest), order->inverse_temperature);
+    uint32_t left = order->count - id;
+    board_is_alive();
+    return id + (left < LOGITS_PER_SIGN_OF_LIFE ? left : LOGITS_PER_SIGN_OF_LIFE);
 }
 
 uint32_t order_make(struct order *order, uint32_t logits, uint32_t count, uint32_t best,
-                    uint32_t inverse_temperature)
+                    bool counted)
 {
     if (best == LOGIT_MINUS_INFINITY || logit_is_bad(best))
         return best;
     order->logits = logits;
     order->count = count;
-    order->inverse_temperature = inverse_temperature;
+    order->scale = scale_of(order->inverse_temperature);
     order->highest = logit_fixed(best);
-    order->limit = distance_without_weight(inverse_temperature);
-    order->shift = 0;
-    while (order->limit >> order->shift >= ORDER_PARTS)
-        order->shift++;
     for (int part = 0; part < ORDER_PARTS; part++)
         order->sums[part] = order->counts[part] = 0;
-    for (uint32_t id = 0; id < count; id++) {
-        uint32_t bits = bits_of(order, id);
-        if (logit_is_bad(bits) || logit_rank(bits) < logit_rank(best))
-            return bits;
-        uint32_t part = part_of(order, bits);
-        if (part < ORDER_PARTS) {
-            order->counts[part]++;
-            order->sums[part] += weight_of(order, bits);
-        }
+    uint32_t bad = 0;
+    for (uint32_t id = 0, end; id < count && !bad; id = end) {
+        end = next_end(order, id);
+        bad = enter(order, id, end, counted);
     }
-    return 0;
+    return bad;
+}
+
+/* Put a candidate into the n of the window, in order; how many there are then. */
+static uint32_t insert(struct candidate *window, uint32_t n, uint32_t rank, uint32_t id)
+{
+    if (n == ORDER_WINDOW && rank >= window[n - 1].rank)
+        return n;
+    uint32_t k = n < ORDER_WINDOW ? n++ : n - 1;
+    for (; k && window[k - 1].rank > rank; k--)
+        window[k] = window[k - 1];
+    window[k] = (struct candidate){rank, id};
+    return n;
 }
 
 /* Fill the window with the first logits of a part that come behind a candidate (NULL: with the very
  * first ones), in order; how many. */
 static uint32_t collect(struct order *order, uint32_t part, const struct candidate *behind)
 {
-    struct candidate *window = order->window;
     struct candidate last = behind ? *behind : (struct candidate){0};
+    uint32_t first = (uint32_t)first_below(order, part << PART_SHIFT);
+    uint64_t width = first_below(order, (part + 1) << PART_SHIFT) - first;
     uint32_t n = 0;
-    for (uint32_t id = 0; id < order->count; id++) {
-        uint32_t bits = bits_of(order, id), rank;
-        if (part_of(order, bits) != part)
-            continue;
-        rank = logit_rank(bits);
-        if (behind && (rank < last.rank || (rank == last.rank && id <= last.id)))
-            continue;
-        if (n == ORDER_WINDOW && rank >= window[n - 1].rank)
-            continue;
-        uint32_t k = n < ORDER_WINDOW ? n++ : n - 1;
-        for (; k && window[k - 1].rank > rank; k--)
-            window[k] = window[k - 1];
-        window[k] = (struct candidate){rank, id};
+    for (uint32_t id = 0, end; id < order->count; id = end) {
+        end = next_end(order, id);
+        for (uint32_t k = id; k < end; k++) {
+            uint32_t bits = dram_read(order->logits + 4 * k);
+            uint32_t below = logit_below(bits, order->highest);
+            if (below < first || below - first >= width || bits == LOGIT_MINUS_INFINITY)
+                continue;
+            uint32_t rank = logit_rank(bits);
+            if (!behind || rank > last.rank || (rank == last.rank && k > last.id))
+                n = insert(order->window, n, rank, k);
+        }
     }
     return n;
 }
@@ -101,7 +116,7 @@ static struct place walk(struct order *order, uint32_t part, uint64_t sum, uint6
 {
     uint32_t n = collect(order, part, 0), k = 0;
     for (;;) {
-        sum += weight_of(order, logit_of_rank(order->window[k].rank));
+        sum += logit_weight(distance_of(order, logit_of_rank(order->window[k].rank)));
         if (sum > drawn || !--count)
             return (struct place){order->window[k].id, sum};
         if (++k == n) {

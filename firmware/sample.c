@@ -43,11 +43,12 @@ struct choice sample_list(const struct sampling *sampling, uint32_t list, uint32
 
     uint32_t weights[MOST_ENTRIES];
     int32_t highest = logit_fixed(first);
+    struct scale scale = scale_of(sampling->inverse_temperature);
     uint64_t total = 0, kept = 0;
     for (uint32_t k = 0; k < used; k++) {
         uint32_t bits = dram_read(list + 8 * k), below = logit_below(bits, highest);
         bool none = bits == LOGIT_MINUS_INFINITY;
-        weights[k] = none ? 0 : logit_weight(below, sampling->inverse_temperature);
+        weights[k] = none ? 0 : logit_weight(logit_distance(below, scale));
         total += weights[k];
     }
     uint64_t needed = sum_to_keep(total, sampling->top_p);
@@ -64,10 +65,12 @@ struct choice sample_logits(const struct sampling *sampling, uint32_t logits, ui
                             uint32_t best, uint32_t step)
 {
     struct order order;
-    uint32_t bad = order_make(&order, logits, count, best, sampling->inverse_temperature);
+    bool cut = sampling->top_k && sampling->top_k < count;
+    order.inverse_temperature = sampling->inverse_temperature;
+    uint32_t bad = order_make(&order, logits, count, best, cut);
     if (bad)
         return refused(bad);
-    if (sampling->top_k && sampling->top_k < count)
+    if (cut)
         order_keep(&order, sampling->top_k);
     uint64_t total = order_total(&order), kept = total;
     uint64_t needed = sum_to_keep(total, sampling->top_p);

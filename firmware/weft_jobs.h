@@ -38,8 +38,7 @@ enum weft_end_reason {
     /* the accelerator was neither running nor done: somebody reset it; status says how it was */
     WEFT_END_REASON_LOST_RUN = 7,
     WEFT_END_REASON_BAD_JOB = 8, /* the job cannot be run; detail is the JobError */
-    /* a logit is NaN, plus infinity, or larger than the first of the likeliest tokens', or all are
-     * minus infinity: detail is its bits */
+    /* a logit is NaN or plus infinity, or all are minus infinity: detail is its bits */
     WEFT_END_REASON_BAD_LOGITS = 9,
     /* the CPU was reset under way; detail is BOOT_STATUS as it found it then */
     WEFT_END_REASON_INTERRUPTED = 10,

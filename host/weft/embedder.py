@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts in, embeddings out: an encoder on a device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from weft.encoder import Encoder, FloatEncoder
+from weft.encoder import open_encoder
 from weft.errors import ModelError, PromptError
 from weft.files import in_file, read_json_object
-from weft.model import LoadedModel, load_model
+from weft.model import load_model
 from weft.model.config_words import Pooling
 from weft.model.fields import Fields
 from weft.tokenizer import Tokenizer
+from weft.weight_choice import check_name
 
 __all__ = ["DEFAULT_ENCODER", "Embedder", "truncated"]
 
@@ -27,7 +29,9 @@ class Embedder:
     """Turns texts into vectors whose cosine tells how alike the texts are.
 
     - `model`: a sentence-transformers folder, a GGUF file of an encoder, or a name as for `LLM`.
-    - `encoder`: makes what runs the model from it; float arithmetic by default.
+    - `device`: "reference" (NumPy), "rtl" (cycle accurate, the same bits), another that is
+      installed, or "float" for float arithmetic.
+    - `preset`, `weights`, `device_options`: as for `LLM`; float arithmetic has none of them.
     - `pooling`: "mean" over the tokens or "cls", the first token's; the model's own by default, and
       the mean where it does not say.
     - `normalize`: vectors of length 1, so that a dot product is the cosine.
@@ -40,11 +44,15 @@ class Embedder:
         self,
         model: str | Path = DEFAULT_ENCODER,
         *,
-        encoder: Callable[[LoadedModel], Encoder] | None = None,
+        device: str = "reference",
+        preset: str = "default",
+        weights: str = "w8",
         pooling: Pooling | None = None,
         normalize: bool = True,
         max_tokens: int | None = None,
+        device_options: dict[str, Any] | None = None,
     ) -> None:
+        check_name(weights)
         self.loaded = load_model(model)
         config = self.loaded.checkpoint.config
         if config.head != "none":
@@ -61,8 +69,14 @@ class Embedder:
         self.pooling: Pooling = pooling or config.pooling or "mean"
         self.max_tokens = longest if max_tokens is None else max_tokens
         self._normalize = normalize
-        make = _float_encoder if encoder is None else encoder
-        self.encoder = make(self.loaded)
+        self.encoder = open_encoder(
+            self.loaded.checkpoint,
+            device=device,
+            preset=preset,
+            weights=weights,
+            max_tokens=self.max_tokens,
+            device_options=device_options,
+        )
 
     @property
     def dim(self) -> int:
@@ -111,10 +125,6 @@ def truncated(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[int]:
     front = next((n for n in range(special + 1) if token_ids[n : n + len(plain)] == plain), special)
     behind = token_ids[front + len(plain) :]
     return [*token_ids[:front], *plain[: max_tokens - special], *behind]
-
-
-def _float_encoder(loaded: LoadedModel) -> Encoder:
-    return FloatEncoder(loaded.checkpoint, np.float32)
 
 
 def _own_limit(path: Path) -> int | None:

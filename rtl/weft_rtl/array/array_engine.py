@@ -12,7 +12,7 @@ from weft_rtl.array.result_sequencer import ResultSequencer
 from weft_rtl.array.row_feeder import RowFeeder
 from weft_rtl.array.scaled_accumulator import ScaledAccumulator
 from weft_rtl.array.systolic_array import SystolicArray
-from weft_rtl.array.tile import ResultStep, TileResults
+from weft_rtl.array.tile import ResultStep, Tile, TileResults
 from weft_rtl.array.tile_sequencer import TileSequencer
 from weft_rtl.array.weight_loader import WeightLoader
 from weft_rtl.head.top_k import top_k_word
@@ -26,6 +26,7 @@ from weft_rtl.interfaces import (
     vector_read_signature,
     vector_write,
 )
+from weft_rtl.ready_buffer import ReadyBuffer
 
 __all__ = ["ArrayEngine"]
 
@@ -53,8 +54,8 @@ class ArrayEngine(wiring.Component):
     Members
     -------
     i_pass : stream of ArrayPass, In
-        Taken when its first tile can be loaded. ``rows``, ``k_blocks`` and ``n_tiles`` are at
-        least 1; ``rows`` is 1 with ``to_top_k``.
+        Taken when the last tile of the pass before is loaded, or is the next one. ``rows``,
+        ``k_blocks`` and ``n_tiles`` are at least 1; ``rows`` is 1 with ``to_top_k``.
     i_codes, i_scales : streams from the weight buffer, In
         The scales of a tile must be there when its last code word is.
     activation : reader of the activation buffer
@@ -135,15 +136,18 @@ class ArrayEngine(wiring.Component):
         m.submodules.results = results = ResultSequencer()
 
         connect(m, flipped(self.i_pass), tiles.i)
-        connect(m, tiles.o, loader.i_tiles)
+        # Without it, a chain of ready would go from the loader's columns to the compute unit.
+        m.submodules.next_tile = next_tile = ReadyBuffer(Tile)
+        connect(m, tiles.o, next_tile.i)
+        connect(m, next_tile.o, loader.i_tiles)
         connect(m, flipped(self.i_codes), loader.i_codes)
         connect(m, loader.o_value_exponents, flipped(self.o_value_exponents))
         connect(m, loader.o_feed, feeder.i)
-        tile_loaded = tiles.o.valid & tiles.o.ready
+        tile_loaded = loader.i_tiles.valid & loader.i_tiles.ready
         m.d.comb += [
             loader.i_codebook.eq(self.i_codebook),
             queue.w_en.eq(tile_loaded),
-            queue.w_data.eq(tiles.o.payload.results),
+            queue.w_data.eq(loader.i_tiles.payload.results),
             results.i_tiles.valid.eq(queue.r_rdy),
             results.i_tiles.payload.eq(queue.r_data),
             queue.r_en.eq(results.i_tiles.ready),
@@ -199,7 +203,7 @@ class ArrayEngine(wiring.Component):
             tile_finished.eq(result.valid & result.payload.tile_end),
             in_flight.eq(in_flight + tile_loaded - tile_finished),
         ]
-        m.d.comb += self.o_idle.eq(~tiles.o_busy & (in_flight == 0))
+        m.d.comb += self.o_idle.eq(~tiles.o_busy & ~next_tile.o_full & (in_flight == 0))
         return m
 
     def _exponents(self, m: Module, array: SystolicArray, exponent: Signal) -> Signal:

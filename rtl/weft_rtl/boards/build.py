@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a board's name to its bitstream."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from weft_rtl.bitstream.design import Design
-from weft_rtl.bitstream.flow import build
+from weft_rtl.bitstream.flow import REPORT, build
 from weft_rtl.bitstream.parts import PARTS
 from weft_rtl.bitstream.tools import BuildError, Progress
 from weft_rtl.boards.board import BoardError, board
@@ -14,13 +15,11 @@ from weft_rtl.soc.cpu_core import cpu_core_verilog
 from weft_rtl.soc.firmware import FirmwareError, build_firmware
 from weft_rtl.top import ECP5_HARD_MULTIPLIERS
 
-__all__ = ["LOADERS", "board_design", "build_board", "constraints_folder"]
+__all__ = ["board_design", "board_digest", "build_board", "constraints_folder"]
 
 _PARTS = {"ulx3s_85f": "LFE5U-85F", "colorlight_i9": "LFE5U-45F"}
 _FLOAT_MULTIPLIERS = {"ulx3s_85f": 24, "colorlight_i9": 16}
 """Multipliers that the array must leave to the float units."""
-LOADERS = {"ulx3s_85f": "ulx3s", "colorlight_i9": "colorlight-i9"}
-"""What openFPGALoader calls the boards."""
 
 
 def constraints_folder() -> Path:
@@ -32,14 +31,20 @@ def constraints_folder() -> Path:
     raise BuildError("The constraint files of the boards are not installed.")
 
 
-def board_design(name: str) -> Design:
-    """All that the bitstream of a board follows from; a `BuildError` if there is no such board."""
+def board_design(name: str, firmware: bytes | None = None) -> Design:
+    """All that the bitstream of a board follows from; a `BuildError` if there is no such board.
+
+    Parameters
+    ----------
+    firmware : bytes | None
+        What the CPU's ROM holds; None: compiled now.
+    """
     try:
         found = board(name)
-        firmware = build_firmware().rom
+        rom = build_firmware().rom if firmware is None else firmware
         sources = (cpu_core_verilog(),)
     except BoardError as error:
-        raise BuildError(f"{error}.".replace("..", ".")) from None
+        raise BuildError(f"{error}.") from None
     except (FirmwareError, FileNotFoundError) as error:
         raise BuildError(str(error)) from None
     if name not in _PARTS:
@@ -49,7 +54,7 @@ def board_design(name: str) -> Design:
     return Design(
         name=name,
         part=part,
-        component=Ecp5Board(found, firmware),
+        component=Ecp5Board(found, rom),
         constraints=(constraints_folder() / f"{name}.lpf").read_text(),
         hard_multipliers=min(ECP5_HARD_MULTIPLIERS, free, found.config.cells),
         activation_bits=found.config.activation_bits,
@@ -57,7 +62,15 @@ def board_design(name: str) -> Design:
     )
 
 
+def board_digest(name: str) -> str:
+    """The digest of a board's design without its firmware, on which neither area nor clocks
+    depend: it is the contents of a block RAM."""
+    return board_design(name, bytes(4)).digest
+
+
 def build_board(name: str, folder: Path, *, seed: int, progress: Progress) -> dict[str, Any]:
-    """Build the bitstream of a board in ``folder``; the report, with the loader's board name."""
-    report = build(board_design(name), folder, seed=seed, progress=progress)
-    return {**report, "loader": LOADERS[name]}
+    """Build the bitstream of a board in ``folder``; the report, with `board_digest`."""
+    design = board_design(name)
+    report = {**build(design, folder, seed=seed, progress=progress), "digest": board_digest(name)}
+    (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+    return report

@@ -4,7 +4,7 @@
 from typing import Any
 
 from amaranth import Array, Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import Configuration
@@ -12,11 +12,13 @@ from weft_rtl.dma.load_rows import LoadPart, PartKind
 from weft_rtl.dma.load_scales import LoadScales
 from weft_rtl.dma.load_values import LoadValues
 from weft_rtl.interfaces import VECTOR_ADDRESS, vector_write
+from weft_rtl.ready_buffer import ReadyBuffer
 
 __all__ = ["LoadConvert"]
 
 WORDS_AT_ONCE = 2
-"""Words between their first step and the vector memory: one waits in ``o``, one behind it."""
+"""Words between their first step and the vector memory: one waits in a register before it, one
+behind that."""
 
 
 class LoadConvert(wiring.Component):
@@ -99,7 +101,6 @@ class LoadConvert(wiring.Component):
             # ``active`` is in may_step, takes_scales and is_numbers.
             step.eq(can_step & beat.valid),
             word_end.eq(step & (slot == last_slot)),
-            written.eq(self.o.valid & self.o.ready),
             numbers_beat.eq(is_numbers & beat.valid),
             part_end.eq((word_end | numbers_beat) & (part.words == 1)),
             beat.ready.eq(is_numbers | takes_scales | (can_step & (quarter == last_quarter))),
@@ -160,9 +161,9 @@ class LoadConvert(wiring.Component):
                 ]
 
         m.d.sync += room.eq(room + written - (step & (slot == 0)))
-        self._write(m, values, part, word_end, part_end, written)
+        waiting = self._write(m, values, part, word_end, part_end, written)
         m.d.comb += self.o_drained.eq(
-            ~active & ~self.i_parts.valid & (room == WORDS_AT_ONCE) & ~self.o_done
+            ~(active | self.i_parts.valid | waiting | self.o_done) & (room == WORDS_AT_ONCE)
         )
         return m
 
@@ -173,10 +174,10 @@ class LoadConvert(wiring.Component):
         part: Any,
         word_end: Value,
         part_end: Value,
-        written: Value,
-    ) -> None:
-        """Words on their way out. A word's address is noted when its last step starts, so that it
-        need not travel with it."""
+        written: Signal,
+    ) -> Value:
+        """Words on their way out; whether one waits for the memory. A word's address is noted when
+        its last step starts, so that it need not travel with it."""
         places = [Signal(VECTOR_ADDRESS.width + 1, name=f"place_{k}") for k in range(WORDS_AT_ONCE)]
         write_place, read_place = Signal(), Signal()
         with m.If(word_end):
@@ -185,20 +186,31 @@ class LoadConvert(wiring.Component):
                 write_place.eq(~write_place),
             ]
 
-        payload: Any = Signal(self.o.payload.shape(), reset_less=True)
-        last = Signal(reset_less=True)
+        # Steps wait for ``written``, so it must not wait for the memory's ready.
+        word_shape = data.StructLayout({"write": vector_write(self._config), "last": 1})
+        m.submodules.buffer = buffer = ReadyBuffer(word_shape)
+        given, word = buffer.i, buffer.o
         full = Signal()
-        free = ~self.o.valid | self.o.ready
-        m.d.comb += self.o.payload.eq(payload)
+        free = ~given.valid | given.ready
+        m.d.comb += [
+            written.eq(given.valid & given.ready),
+            self.o.valid.eq(word.valid),
+            self.o.payload.eq(word.payload.write),
+            word.ready.eq(self.o.ready),
+        ]
         m.d.sync += [
-            self.o_done.eq(written & last),
+            self.o_done.eq(word.valid & word.ready & word.payload.last),
             full.eq(values.o_done | (full & ~free)),
         ]
+        valid = Signal()
+        payload: Any = Signal(word_shape, reset_less=True)
+        m.d.comb += [given.valid.eq(valid), given.payload.eq(payload)]
         with m.If(free):
-            m.d.sync += self.o.valid.eq(full)
+            m.d.sync += valid.eq(full)
             with m.If(full):
                 m.d.sync += [
-                    payload.data.eq(values.o),
-                    Cat(payload.address, last).eq(Array(places)[read_place]),
+                    payload.write.data.eq(values.o),
+                    Cat(payload.write.address, payload.last).eq(Array(places)[read_place]),
                     read_place.eq(~read_place),
                 ]
+        return buffer.o_full

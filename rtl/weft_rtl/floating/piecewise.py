@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from amaranth import Cat, Module, Mux, Shape, Signal, Value
+from amaranth import Cat, Module, Shape, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -14,26 +14,14 @@ from weft_rtl.floating.formats import pipeline
 __all__ = ["PiecewiseFunction"]
 
 
-def _row_product(multiplicand: Value, multiplier: Value) -> Value:
-    """A product as a tree of row adders, so that it does not become a hard multiplier."""
-    rows = [
-        Mux(bit, multiplicand, 0) << k if k else Mux(bit, multiplicand, 0)
-        for k, bit in enumerate(multiplier)
-    ]
-    while len(rows) > 1:
-        rows = [
-            rows[k] + rows[k + 1] if k + 1 < len(rows) else rows[k] for k in range(0, len(rows), 2)
-        ]
-    return rows[0]
-
-
 class PiecewiseFunction(wiring.Component):
     """Evaluates a `weft_arch.functions.PiecewiseTable` in each of ``lanes`` lanes.
 
     One case per cycle and lane, `LATENCY` = 3 cycles: ROM; its output register; multiply and add.
     All tables share one ROM of 2**index_bits entries each, with a read port per lane.
 
-    Area: about 80 LUT4 per lane, and the ROM: 3 block RAMs for two lanes of three gate tables; a
+    Area: about 20 LUT4 and a hard multiplier per lane (as row adders, 80 LUT4, the product was the
+    longest path of whole designs), and the ROM: 3 block RAMs for two lanes of three gate tables; a
     64-entry table in LUTs is about 120 LUT4.
 
     Parameters
@@ -120,9 +108,7 @@ class PiecewiseFunction(wiring.Component):
             result = Signal(17, name=f"result_{lane}", reset_less=True)
             m.d.sync += [
                 entry.eq(port.data),
-                result.eq(
-                    entry.base + self._floor + (_row_product(entry.slope, fraction) >> width)
-                ),
+                result.eq(entry.base + self._floor + ((entry.slope * fraction) >> width)),
             ]
             m.d.comb += self.o[lane].eq(result)
         return m

@@ -19,6 +19,7 @@ from weft_rtl.interfaces import (
     vector_read_signature,
     vector_write,
 )
+from weft_rtl.ready_buffer import ReadyBuffer
 from weft_rtl.vector.job import VectorJob, decode_job
 from weft_rtl.vector.lanes import VectorLanes
 from weft_rtl.vector.operand_reader import OperandReader
@@ -69,7 +70,8 @@ class VectorUnit(wiring.Component):
     o_write : Out(stream of vector_write), o_activation_write : Out(stream of activation_write)
         Results.
     o_groups : Out(stream of quantized_group)
-        Keys and values for the store unit.
+        Keys and values for the store unit. The last one may still wait for it here when the
+        instruction is done, as those before it do inside the store unit.
     i_row_scalar : In(strobe of row_scalar_write)
         Row scalars from the softmax unit.
     """
@@ -149,7 +151,10 @@ class VectorUnit(wiring.Component):
         connect(m, reduced.o, row_scalars.i_reduce)
         connect(m, results.o_write, flipped(self.o_write))
         connect(m, results.o_activation_write, flipped(self.o_activation_write))
-        connect(m, results.o_groups, flipped(self.o_groups))
+        # The store unit's ready comes late, and the whole readout would wait for it.
+        m.submodules.next_group = next_group = ReadyBuffer(quantized_group())
+        connect(m, results.o_groups, next_group.i)
+        connect(m, next_group.o, flipped(self.o_groups))
         m.d.comb += [
             row_scalars.i_read.eq(reader.o_scalar_read),
             row_scalars.i_address.eq(reader.o_scalar_address),
