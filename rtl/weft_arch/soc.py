@@ -75,7 +75,7 @@ MEMORY_MAP: tuple[MemoryArea, ...] = (
         bytes=32 << 10,
         doc="firmware, its constants too; reset begins at 0",
     ),
-    MemoryArea(name="RAM", base=0x1000_0000, bytes=16 << 10, doc="the firmware's data and stack"),
+    MemoryArea(name="RAM", base=0x1000_0000, bytes=8 << 10, doc="the firmware's data and stack"),
     MemoryArea(
         name="DRAM",
         base=0x4000_0000,
