@@ -13,7 +13,7 @@ from weft.errors import ModelError, PromptError, SamplingError, WeftError
 from weft.jobs import JobEngine
 from weft.link import LinkDevice
 from weft.model import load_model
-from weft.model.load import DEFAULT_MODEL
+from weft.model.load import DEFAULT_MODEL, with_adapter
 from weft.outputs import Metrics, RequestOutput, StreamedToken
 from weft.request import Request
 from weft.runtime import ModelRunner
@@ -36,6 +36,7 @@ class LLM:
     - `preset`: an accelerator configuration of `weft info`.
     - `weights`: "w8" or "w4", the formats of GGUF's Q8_0 and Q4_0; or for a model in floats four
       bits with searched scales, "w4s", or one of its codebooks, "int4", "fp4", "nf4", "iq4_nl".
+    - `lora`: a low-rank adapter that is added to the weights, a PEFT folder or a GGUF file.
     - `max_model_len`: positions of context; the model's own by default.
     - `max_num_seqs`: prompts that are completed at once; each has its own keys and values in
       memory.
@@ -52,6 +53,7 @@ class LLM:
         preset: str = "default",
         weights: str = "w8",
         tokenizer: str | Path | None = None,
+        lora: str | Path | None = None,
         max_model_len: int | None = None,
         max_num_seqs: int = 8,
         device_options: dict[str, Any] | None = None,
@@ -64,6 +66,8 @@ class LLM:
                 f"{self.loaded.name} is an encoder, which continues no text; embeddings come from "
                 "weft embed."
             )
+        if lora is not None:
+            self.loaded = with_adapter(self.loaded, Path(lora))
         self.tokenizer = self.loaded.tokenizer
         context = self.loaded.checkpoint.config.max_context
         if max_model_len is not None and not 1 <= max_model_len <= context:

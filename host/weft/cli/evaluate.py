@@ -9,10 +9,10 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output, tell_loss
-from weft.cli.options import DeviceName, ModelName, PresetName
+from weft.cli.options import Adapter, DeviceName, ModelName, PresetName
 from weft.errors import EvaluationError, WeftError
 from weft.model import LoadedModel, held_out_path, load_model
-from weft.model.load import DEFAULT_MODEL
+from weft.model.load import DEFAULT_MODEL, with_adapter
 from weft.profile.plots import MISSING, have_matplotlib
 from weft.quality import QualityReport
 from weft.quality_plots import plot_report
@@ -33,6 +33,7 @@ def evaluate(
         Path | None,
         typer.Option("--texts", help="Held-out .jsonl, or a JSON list; default: the model's own."),
     ] = None,
+    lora: Adapter = None,
     limit: Annotated[
         int | None, typer.Option("-n", "--limit", help="Judge on the first N texts only.")
     ] = None,
@@ -52,6 +53,8 @@ def evaluate(
     if plots is not None and not have_matplotlib():
         raise WeftError(MISSING)
     loaded = load_model(model)
+    if lora is not None:
+        loaded = with_adapter(loaded, Path(lora))
     path = texts or _held_out(loaded)
     stories = read_texts(path, limit)
     evaluation = Evaluation(loaded, stories)

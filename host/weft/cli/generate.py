@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, output, tell_loss
-from weft.cli.options import DeviceName, ModelName, PresetName, Weights
+from weft.cli.options import Adapter, DeviceName, ModelName, PresetName, Weights
 from weft.errors import WeftError, shown
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
@@ -40,6 +40,7 @@ def generate(
     top_p: Annotated[float, typer.Option("--top-p", help="Among the likeliest of mass p.")] = 1.0,
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same tokens.")] = None,
     weights: Weights = "w8",
+    lora: Adapter = None,
     tokenizer: Annotated[
         str | None, typer.Option("--tokenizer", help="Tokenizer file of a llama2.c model.")
     ] = None,
@@ -68,6 +69,7 @@ def generate(
             preset=preset,
             weights=weights,
             tokenizer=tokenizer,
+            lora=lora,
             max_model_len=max_model_len,
             max_num_seqs=min(len(prompts), _AT_ONCE),
             device_options={"progress": report, **waves},

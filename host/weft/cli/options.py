@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DeviceName", "ModelName", "PresetName", "Weights"]
+__all__ = ["Adapter", "DeviceName", "ModelName", "PresetName", "Weights"]
 
 ModelName = Annotated[
     str,
@@ -27,4 +27,8 @@ Weights = Annotated[
         "-w",
         help="w8, w4, or 4 bits for a model in floats: w4s, int4, fp4, nf4, iq4_nl.",
     ),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option("--lora", help="Adapter to add to the weights: a PEFT folder or a GGUF file."),
 ]

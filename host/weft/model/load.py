@@ -2,7 +2,7 @@
 """Finds a model by name or path and loads it with its tokenizer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from weft.model.gguf_file import is_gguf
 from weft.model.hub import download, is_hub_name, packaged_model
 from weft.model.huggingface import load_huggingface
 from weft.model.llama2c import load_llama2c
+from weft.model.lora import merged
+from weft.model.lora_files import read_adapter
 from weft.model.repacking import RepackLog
 from weft.tokenizer import (
     Tokenizer,
@@ -24,7 +26,14 @@ from weft.tokenizer import (
     load_llama2c_tokenizer,
 )
 
-__all__ = ["DEFAULT_MODEL", "LoadedModel", "held_out_path", "load_model", "shipped_models"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "LoadedModel",
+    "held_out_path",
+    "load_model",
+    "shipped_models",
+    "with_adapter",
+]
 
 DEFAULT_MODEL = "weft-stories"
 
@@ -130,6 +139,12 @@ def load_model(
         checkpoint=checkpoint,
         tokenizer=load_llama2c_tokenizer(tokenizer_path, checkpoint.config.vocab_size),
     )
+
+
+def with_adapter(model: LoadedModel, path: Path) -> LoadedModel:
+    """The model with the low-rank adapter of a PEFT folder or a GGUF file added to its weights."""
+    adapter = read_adapter(path, model.checkpoint.config)
+    return replace(model, checkpoint=merged(model.checkpoint, adapter))
 
 
 def _from_gguf(path: Path) -> LoadedModel:
