@@ -74,7 +74,7 @@ def test_the_firmware_gives_the_references_tokens() -> None:
 
 @pytest.mark.slow
 def test_a_thousand_faults_give_no_wrong_token() -> None:
-    with board(1 / 60) as (device, faults):
+    with board(1 / 250) as (device, faults):
         engine = JobEngine.connect(ModelRunner(model(), device), device)
         assert engine is not None
         jobs = 0

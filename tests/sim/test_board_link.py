@@ -80,7 +80,7 @@ def test_the_cpu_runs_its_firmware() -> None:
         assert result[0] == 123_456 * 789
 
 
-@pytest.mark.parametrize("rate", [0.0, 1 / 60])
+@pytest.mark.parametrize("rate", [0.0, 1 / 400])
 def test_tokens_are_those_of_the_reference(simulation: BoardSimulation, rate: float) -> None:
     """A prompt in chunks and greedy steps, on a line that is good, and on one with faults."""
     model = compiled(random_model(model_config(n_layers=1)), config="tiny")
@@ -100,4 +100,4 @@ def test_tokens_are_those_of_the_reference(simulation: BoardSimulation, rate: fl
             for one in (real, expected):
                 one.run_chunk([int(wanted.token_ids[0])], position=position)
         assert (device.statistics.repeats > 0) == (rate > 0)
-    assert (sum(f.total for f in faults) > 20) == (rate > 0)
+    assert (sum(f.total for f in faults) > 3) == (rate > 0)
