@@ -53,7 +53,8 @@ _GAINS = """\
 
 Mean KL of the formats whose scales are searched, of that of `w4`, which rounds to nearest
 ([models](models.md), [decision 15](decisions/0015-scales-are-searched-codebooks-are-known.md)).
-`w4s` takes the one that loses least of a model's weights.
+`w4s` takes the one with the least squared error over a model's weights. That is less divergence
+only on the whole: where the codebook stays the same (`int4`), a model may lose more than with `w4`.
 
 | model | weights | in float arithmetic | on the device |
 |---|---|---:|---:|
