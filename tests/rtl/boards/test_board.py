@@ -79,7 +79,7 @@ def test_the_top_module_has_the_pins_of_the_board() -> None:
     pins = {
         name: (int(width), way)
         for width, way, name in re.findall(
-            r"wire width (\d+) (input|output|inout) \d+ \\(\S+)", top
+            r"wire width (\d+) (input|output|inout) \d+ +\\(\S+)", top
         )
     }
     assert pins == {
