@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import measure
 from weft.compiler import CompiledModel, compile_model
+from weft.errors import WeftError
 from weft.link import LinkDevice
 from weft.model import load_model
 from weft.model.shapes import KNOWN_SHAPES
@@ -118,7 +119,11 @@ def main() -> None:
     options = parser.parse_args()
     results = []
     for case in options.case or CASES:
-        result = run(options.board, options.preset, case)
+        try:
+            result = run(options.board, options.preset, case)
+        except WeftError as error:
+            print(f"{case}: {error}")
+            continue
         print(
             f"{case}, preset {result['preset']}: {result['fraction_of_pin_bandwidth']:.2%} of the "
             f"pins' bandwidth (target {result['target']:.0%}), "
