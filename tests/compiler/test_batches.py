@@ -95,7 +95,7 @@ def test_a_batch_takes_the_cycles_that_are_forecast() -> None:
         batched = ModelRunner(model, device)
         cycles = measure(device, lambda: batched.run_batch(rows))["cycles"]
     predicted = forecast(model.batch.program, model.config, batch_scalars(places)).cycles
-    assert abs(predicted - cycles) <= 0.04 * cycles
+    assert abs(predicted - cycles) <= 0.05 * cycles
 
 
 def test_large_vocabularies_go_through_two_buffers() -> None:

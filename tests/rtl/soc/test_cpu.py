@@ -24,13 +24,14 @@ from riscv import Program
 
 TINY = preset("tiny")
 ROM, RAM, DRAM = area("ROM").base, area("RAM").base, area("DRAM").base
+RAM_END = RAM + area("RAM").bytes
 ACCELERATOR, SOC = area("ACCELERATOR").base, area("SOC").base
 A, B, C, P, Q, COUNT, END = 5, 6, 7, 8, 9, 10, 11
 MSTATUS, MIE, MTVEC, MCAUSE = 0x300, 0x304, 0x305, 0x342
 INTERRUPTS_MASK, INTERRUPTS_PENDING = 0xBC0, 0xFC0
 WORDS = 24
 VALUES = [(0x9E37_79B9 * k) & 0xFFFF_FFFF for k in range(1, WORDS + 1)]
-WILD = (0x0000_8000, 0x1000_4000, 0x2000_0000, 0xE000_0000, 0x4002_0000)
+WILD = (0x0000_8000, RAM_END, 0x2000_0000, 0xE000_0000, 0x4002_0000)
 """Addresses that nobody has; the last one is in the DRAM's area and beyond the DRAM."""
 
 
@@ -50,8 +51,8 @@ def tour() -> bytes:
         p.addi(Q, Q, 4)
         p.branch(P, END, loop)
 
-    copy(table, RAM + 0x3F00, WORDS)
-    copy(RAM + 0x3F00, DRAM + 0x1000, WORDS)
+    copy(table, RAM_END - 0x100, WORDS)
+    copy(RAM_END - 0x100, DRAM + 0x1000, WORDS)
     p.li(P, DRAM + 0x1000)
     p.li(Q, RAM)
     for k in range(8):  # bytes one by one through RAM to DRAM

@@ -9,6 +9,7 @@ import math
 from weft.errors import ModelError
 from weft.model.architectures.llama import GGUF_TENSORS, TENSORS, activation, decoder_settings
 from weft.model.architectures.windows import layer_types
+from weft.model.config_checks import BOUNDS
 from weft.model.description import (
     Architecture,
     GGUFForm,
@@ -75,7 +76,7 @@ def _settings(fields: Fields, *, caps: tuple[float, float] | None, every: int) -
             settings[field] = fields.positive(name, caps[index] if caps else None)
     scalar = fields.positive("query_pre_attn_scalar", 256.0)
     return settings | {
-        "embedding_scale": math.sqrt(max(settings["dim"], 1)),
+        "embedding_scale": math.sqrt(min(max(settings["dim"], 1), BOUNDS["dim"])),
         "query_scale": scalar**-0.5,
         "sliding_window": fields.integer("sliding_window", 4096),
         "sliding_layers": layer_types(
