@@ -13,25 +13,11 @@ from weft_rtl.boards.board import Board
 from weft_rtl.soc.cpu_core import cpu_core_verilog
 from weft_rtl.soc.soc import Soc
 from weft_rtl.verilog_text import to_verilog
-from weft_sim.sdram_model import sdram_model_parameters, sdram_model_verilog
+from weft_sim.sdram_model import MODEL_PORTS, sdram_model_parameters, sdram_model_verilog
 
-__all__ = ["IDLE_FIRMWARE", "MODEL_PORTS", "TOP", "SimulatedBoard", "board_verilog"]
+__all__ = ["IDLE_FIRMWARE", "TOP", "SimulatedBoard", "board_verilog"]
 
 TOP = "simulated_board"
-MODEL_PORTS = {
-    "rule": 8,
-    "rule_bank": 2,
-    "rule_cycle": 64,
-    "rule_needed": 32,
-    "rule_found": 32,
-    "cycles": 64,
-    "words_read": 64,
-    "words_written": 64,
-    "activates": 64,
-    "refreshes": 64,
-}
-"""What the SDRAM model tells, and its bits."""
-
 
 IDLE_FIRMWARE = (0x6F).to_bytes(4, "little")
 """A jump to itself. The simulation writes the ROM later, so that a firmware needs no new model."""

@@ -14,7 +14,21 @@ from pathlib import Path
 
 from weft_rtl.soc.sdram_timing import SdramPart
 
-__all__ = ["SdramRule", "sdram_model_parameters", "sdram_model_verilog", "violation"]
+__all__ = ["MODEL_PORTS", "SdramRule", "sdram_model_parameters", "sdram_model_verilog", "violation"]
+
+MODEL_PORTS = {
+    "rule": 8,
+    "rule_bank": 2,
+    "rule_cycle": 64,
+    "rule_needed": 32,
+    "rule_found": 32,
+    "cycles": 64,
+    "words_read": 64,
+    "words_written": 64,
+    "activates": 64,
+    "refreshes": 64,
+}
+"""What the model tells, and its bits."""
 
 _SOURCE = Path(__file__).parent / "harness" / "sdram_model.sv"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from weft.cli import app, board_build
+from weft import tools
+from weft.cli import app
 
 REPORT: dict[str, Any] = {
     "used": {"logic": 500, "MULT18X18D": 0},
@@ -41,7 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, points: list[Point]) -> None:
-    monkeypatch.setattr(board_build, "entry_points", lambda group, name: points)
+    monkeypatch.setattr(tools, "entry_points", lambda group, name: points)
 
 
 def test_build_prints_cells_and_clocks(

@@ -12,6 +12,7 @@ from weft.forecast import forecast
 from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
+from weft_arch.config import Configuration
 
 __all__ = ["encode", "prefill_layers"]
 
@@ -48,16 +49,7 @@ def prefill_layers(
         forecast(compiled.program, config, chunk_scalars(end - start, start, head=False)).cycles
         for start, end in chunks
     )
-    return Result(
-        name=name,
-        preset=config.name,
-        value=counters["mac_cycles"] / counters["cycles"],
-        unit="fraction",
-        target=target,
-        cycles=counters["cycles"],
-        forecast=predicted,
-        counters=counters,
-    )
+    return _utilisation(name, config, target, counters, predicted)
 
 
 def encode(
@@ -74,6 +66,13 @@ def encode(
         ids = [position % VOCAB_SIZE for position in range(length)]
         counters = measure(device, lambda: runner.encode(ids))
     scalars = encoder_scalars(length, runner.chunk_rows)
+    predicted = forecast(compiled.program, config, scalars).cycles
+    return _utilisation(name, config, target, counters, predicted)
+
+
+def _utilisation(
+    name: str, config: Configuration, target: str, counters: dict[str, int], predicted: int
+) -> Result:
     return Result(
         name=name,
         preset=config.name,
@@ -81,6 +80,6 @@ def encode(
         unit="fraction",
         target=target,
         cycles=counters["cycles"],
-        forecast=forecast(compiled.program, config, scalars).cycles,
+        forecast=predicted,
         counters=counters,
     )

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`weft verilog`, `weft asm` and `weft disasm`."""
 
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from weft.cli.console import errors, write_file
 from weft.cli.options import PresetName
 from weft.devices import find_preset
 from weft.errors import FileError, WeftError
+from weft.tools import find_tool
 from weft_arch.assembler import assemble, disassemble
 from weft_arch.encoding import EncodingError, read_image, write_image
 
@@ -22,10 +22,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="File; defau
 def verilog(preset: PresetName = "default", output: Output = None) -> None:
     """Write the accelerator's Verilog: module `weft_top`."""
     config = find_preset(preset)
-    point = next(iter(entry_points(group="weft.tools", name="verilog")), None)
-    if point is None:
-        raise WeftError("no installed package generates Verilog.")
-    text: str = point.load()(config)
+    text: str = find_tool("verilog", "no installed package generates Verilog.")(config)
     if output is None:
         typer.echo(text, nl=False)
     else:

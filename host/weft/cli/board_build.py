@@ -3,7 +3,6 @@
 
 import shutil
 import subprocess
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output
 from weft.errors import FileError, WeftError, shown
+from weft.tools import find_tool
 
 __all__ = ["build", "load"]
 
@@ -32,13 +32,11 @@ def build(
     seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,
 ) -> None:
     """Make a board's bitstream with open tools; takes about half an hour the first time."""
-    point = next(iter(entry_points(group="weft.tools", name="board_build")), None)
-    if point is None:
-        raise WeftError("no installed package builds bitstreams.")
+    make = find_tool("board_build", "no installed package builds bitstreams.")
     folder = _folder(board, output_folder)
     make_folder(folder)
     with build_progress() as progress:
-        report: dict[str, Any] = point.load()(board, folder, seed=seed, progress=progress)
+        report: dict[str, Any] = make(board, folder, seed=seed, progress=progress)
     used = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("", "used", "of", ""):
         used.add_column(column, justify="left" if not column else "right")

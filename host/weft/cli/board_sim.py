@@ -2,7 +2,6 @@
 """`weft board sim`: a board in a box."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +13,12 @@ from weft.compiler import compile_model
 from weft.devices import find_preset
 from weft.errors import WeftError, shown
 from weft.model import load_model
+from weft.tools import find_tool
 from weft.weight_choice import check_name, choose_format
 
 __all__ = ["sim"]
+
+_MISSING = "no installed package simulates boards."
 
 
 def sim(
@@ -52,8 +54,8 @@ def sim(
     What is printed is the device for `-d` in another terminal. With --model, and the same options
     there, `weft generate` finds its weights on the board, which saves the time to send them.
     """
-    serve: Callable[..., None] = _tool("board_sim")
-    boards: dict[str, Any] = _tool("boards")
+    serve: Callable[..., None] = find_tool("board_sim", _MISSING)
+    boards: dict[str, Any] = find_tool("boards", _MISSING)()
     if name not in boards:
         raise WeftError(f"board {shown(name)} is unknown; there are {', '.join(boards)}.")
     chosen = preset or boards[name].preset
@@ -90,10 +92,3 @@ def sim(
             ready=ready,
             progress=report,
         )
-
-
-def _tool(name: str) -> Any:
-    point = next(iter(entry_points(group="weft.tools", name=name)), None)
-    if point is None:
-        raise WeftError("no installed package simulates boards.")
-    return point.load()

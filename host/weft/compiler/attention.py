@@ -72,8 +72,8 @@ class AttentionLayer(HeadRows):
             ),
             self.keys_values_product(kv_part, Token.NORMED),
         )
-        queries = self.queries_product(wait_a=0 if chip.queries_apart else Token.KEYS_VALUES_FREE)
         free = 0 if chip.queries_apart else Token.KEYS_VALUES_FREE
+        queries = self.queries_product(wait_a=free)
         keys_values = list(self.keys_values(free=free))
         self.add(*([queries, *keys_values] if chip.queries_apart else [*keys_values, queries]))
         for values in (0, 1):

@@ -15,13 +15,13 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 
 from weft.devices import find_preset, open_device
 from weft.errors import WeftError
 from weft.link.far_end import Cpu, FarEnd
 from weft.link.line import Line, LinkError
 from weft.link.tcp_line import TcpLine
+from weft.tools import find_tool
 from weft_arch.device import Device, DeviceError
 
 __all__ = ["PtyLine", "TcpServer", "main", "serve"]
@@ -149,10 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _find_cpu(device: Device) -> Cpu:
     """The CPU that runs the firmware on a device, from the entry point ``firmware``."""
-    found = entry_points(group="weft.tools", name="firmware")
-    if not found:
-        raise WeftError("the firmware's simulation is not installed.")
-    make: Callable[[Device], Cpu] = next(iter(found)).load()
+    missing = "the firmware's simulation is not installed."
+    make: Callable[[Device], Cpu] = find_tool("firmware", missing)
     return make(device)
 
 

@@ -8,7 +8,7 @@ from weft_arch.config import PRESETS, Configuration
 from weft_rtl.soc.sdram_timing import COLORLIGHT_I9, ULX3S, SdramPart, SdramTiming
 from weft_rtl.soc.uart import bit_period
 
-__all__ = ["BOARDS", "Board", "BoardError", "board"]
+__all__ = ["BOARDS", "Board", "BoardError", "board", "known_boards"]
 
 
 class BoardError(ValueError):
@@ -130,6 +130,11 @@ BOARDS: dict[str, Board] = {
     )
 }
 """The boards by name."""
+
+
+def known_boards() -> dict[str, Board]:
+    """The boards by their names."""
+    return BOARDS
 
 
 def board(name: str) -> Board:

@@ -18,20 +18,8 @@ from weft_rtl.soc.sdram_controller import SdramController
 from weft_rtl.soc.sdram_timing import ULX3S, SdramTiming
 from weft_rtl.verilog_text import to_verilog
 from weft_sim.bench import Bench, Stalls
-from weft_sim.sdram_model import sdram_model_parameters, sdram_model_verilog, violation
+from weft_sim.sdram_model import MODEL_PORTS, sdram_model_parameters, sdram_model_verilog, violation
 
-MODEL_PORTS = {
-    "rule": 8,
-    "rule_bank": 2,
-    "rule_cycle": 64,
-    "rule_needed": 32,
-    "rule_found": 32,
-    "cycles": 64,
-    "words_read": 64,
-    "words_written": 64,
-    "activates": 64,
-    "refreshes": 64,
-}
 PART = dataclasses.replace(ULX3S, power_up_ns=20e3)
 """The ULX3S's, with a shorter wait after power-up."""
 TIMING = SdramTiming(part=PART, clock_hz=133_333_333)

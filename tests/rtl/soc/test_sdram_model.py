@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +15,12 @@ from weft_rtl.soc.sdram_timing import ULX3S
 from weft_rtl.verilog_text import to_verilog
 from weft_sim.bench import Bench, bench_test, run_cocotb
 from weft_sim.sdram_model import (
+    MODEL_PORTS,
     SdramRule,
     sdram_model_parameters,
     sdram_model_verilog,
     violation,
 )
-
-sys.path.insert(0, str(Path(__file__).parent))
-from sdram_harness import MODEL_PORTS
 
 # At 10 ns: tRCD 2, tRP 3, tRAS 6, tRC 10, tRRD 4, tRFC 12, tWR 3, tCCD 2, tMRD 2, at most 200
 # cycles open, a refresh every 100 cycles, 16 of them; power-up 20 cycles and 2 refreshes.
