@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from weft import tools
 from weft.errors import WeftError
 from weft.link import server
 from weft_arch.config import preset
@@ -19,15 +20,15 @@ PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def test_the_entry_point_makes_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    tools = tomllib.loads(PROJECT.read_text())["project"]["entry-points"]["weft.tools"]
-    point = EntryPoint("firmware", tools["firmware"], "weft.tools")
-    monkeypatch.setattr(server, "entry_points", lambda **_: [point])
+    named = tomllib.loads(PROJECT.read_text())["project"]["entry-points"]["weft.tools"]
+    point = EntryPoint("firmware", named["firmware"], "weft.tools")
+    monkeypatch.setattr(tools, "entry_points", lambda **_: [point])
     with ReferenceDevice(preset("tiny"), memory_bytes=1 << 16) as device:
         assert isinstance(server._find_cpu(device), NativeFirmware)
 
 
 def test_without_it_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "entry_points", lambda **_: [])
+    monkeypatch.setattr(tools, "entry_points", lambda **_: [])
     with (
         ReferenceDevice(preset("tiny"), memory_bytes=1 << 16) as device,
         pytest.raises(WeftError, match=r"^the firmware's simulation is not installed\.$"),
