@@ -22,10 +22,11 @@ from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
 from weft.errors import CompileError
 from weft.model import Checkpoint, ModelConfig
+from weft.model.checkpoint import StoredMatrix
 from weft.quantize import WeightFormat
-from weft_arch.config import Configuration
+from weft_arch.config import BLOCK, Configuration
 from weft_arch.encoding import EncodingError, write_image
-from weft_arch.isa import INSTRUCTION_BYTES, Instruction
+from weft_arch.isa import INSTRUCTION_BYTES, Instruction, LoadFormat
 
 __all__ = ["Batch", "CompiledModel", "Layout", "compile_model", "lay_out"]
 
@@ -84,11 +85,16 @@ def lay_out(
     base: int = 0,
     all_logits: bool = False,
     chunk_rows: int | None = None,
+    embedding: LoadFormat = LoadFormat.F16,
 ) -> Layout:
     """Everything of `compile_model` that needs no weights."""
     reason = unsupported(model)
     if reason is not None:
         raise CompileError(reason)
+    if embedding == LoadFormat.Q8 and model.dim % BLOCK:
+        raise CompileError(
+            f"dim is {model.dim}; embedding rows in 8-bit blocks need a multiple of {BLOCK}."
+        )
     context = _context(model, max_context)
     model_graph = graph.transformer_graph(model)
     graph.check(model_graph)
@@ -103,6 +109,7 @@ def lay_out(
             chip,
             batch=batch,
             weights=weights,
+            embedding=embedding,
             max_context=context,
             max_sequences=max_sequences,
             base=base,
@@ -155,15 +162,20 @@ def compile_model(
     base: int = 0,
     all_logits: bool = False,
     chunk_rows: int | None = None,
+    embedding: LoadFormat | None = None,
 ) -> CompiledModel:
     """Compile a checkpoint for ``config``.
 
     ``max_context`` defaults to the model's; ``all_logits`` makes a scoring program that stores the
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
+    Rows of the ``embedding`` are F16 or Q8; by default Q8 where their file has blocks that stay
+    unchanged so, else F16.
     Raises `CompileError` when the model does not fit.
     """
     context = _context(checkpoint.config, max_context)
     weight_format = WeightFormat(weights)
+    if embedding is None:
+        embedding = _embedding_format(checkpoint)
     layout = lay_out(
         checkpoint.config,
         config,
@@ -173,6 +185,7 @@ def compile_model(
         base=base,
         all_logits=all_logits,
         chunk_rows=chunk_rows,
+        embedding=embedding,
     )
     chip, memory = layout.chip, layout.memory
 
@@ -223,6 +236,13 @@ def compile_model(
         image=image,
         program_file=_encoded(config, layout.program),
     )
+
+
+def _embedding_format(checkpoint: Checkpoint) -> LoadFormat:
+    """The one that loses the least: int8 blocks of a file stay as they are, all else is float16."""
+    table = checkpoint.token_embedding
+    keeps = isinstance(table, StoredMatrix) and table.in_int8_blocks
+    return LoadFormat.Q8 if keeps and table.shape[1] % BLOCK == 0 else LoadFormat.F16
 
 
 def _encoded(config: Configuration, program: tuple[Instruction, ...]) -> bytes:

@@ -18,7 +18,7 @@ from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch import layouts
 from weft_arch.config import Configuration
-from weft_arch.isa import INSTRUCTION_BYTES
+from weft_arch.isa import INSTRUCTION_BYTES, LoadFormat
 
 __all__ = ["MemoryPlan", "OnChipPlan", "Region", "plan_chip", "plan_memory"]
 
@@ -243,6 +243,8 @@ class MemoryPlan:
     layer_weight_bytes: int
     resident: bool
     """whether all weights stay on the chip; their region then is where they are fetched from"""
+    embedding: LoadFormat
+    """of the embedding's rows: F16 or Q8"""
     row_bytes: int
     """bytes of one row of the embedding"""
     rope_row_bytes: int
@@ -289,6 +291,7 @@ def plan_memory(
     *,
     batch: OnChipPlan | None = None,
     weights: WeightFormat,
+    embedding: LoadFormat,
     max_context: int,
     max_sequences: int,
     base: int,
@@ -304,7 +307,8 @@ def plan_memory(
     layout = layouts.KVLayout(config, chip.heads.k_blocks)
     slot_bytes = layout.slot_bytes(max_context)
     layer_kv_bytes = chip.heads.n_slots * slot_bytes
-    row_bytes = 2 * model.dim
+    narrow = embedding == LoadFormat.Q8
+    row_bytes = layouts.q8_row_bytes(config, model.dim) if narrow else 2 * model.dim
     rope_row_bytes = 4 * config.lanes * rope_words(model, config)
     position_row_bytes = 4 * model.dim if model.positions == "learned" else 0
     word_bytes = 4 * config.lanes
@@ -342,6 +346,7 @@ def plan_memory(
         weights=weights,
         layer_weight_bytes=layer_weight_bytes,
         resident=resident,
+        embedding=embedding,
         row_bytes=row_bytes,
         rope_row_bytes=rope_row_bytes,
         position_row_bytes=position_row_bytes,
