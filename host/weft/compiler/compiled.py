@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model made ready for one accelerator configuration."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import graph, plan
+from weft.compiler.adapter_program import ResidentAdapter
+from weft.compiler.batch_program import Batch
 from weft.compiler.conventions import (
     BATCH_POSITION_BITS,
     BATCH_SEQUENCE_BITS,
@@ -28,15 +31,7 @@ from weft_arch.config import BLOCK, Configuration
 from weft_arch.encoding import EncodingError, write_image
 from weft_arch.isa import INSTRUCTION_BYTES, Instruction, LoadFormat
 
-__all__ = ["Batch", "CompiledModel", "Layout", "compile_model", "lay_out"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """The program for a step of up to ``chip.chunk_rows`` sequences."""
-
-    chip: OnChipPlan
-    program: tuple[Instruction, ...]
+__all__ = ["Batch", "CompiledModel", "Layout", "compile_model", "instruction_bytes", "lay_out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +57,12 @@ class CompiledModel:
     """the program that has to run first, where weights stay on the chip; else empty"""
     image: NDArray[np.uint8]
     program_file: bytes
+    adapters: Mapping[str, ResidentAdapter] = field(default_factory=dict[str, ResidentAdapter])
+    """resident beside it, by name (`weft.compiler.adapters`)"""
+    adapter_images: Mapping[int, NDArray[np.uint8]] = field(
+        default_factory=dict[int, NDArray[np.uint8]]
+    )
+    """their programs and weights, by address"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,9 +217,7 @@ def compile_model(
         check(layout.keep, {})
         programs["keep_program"] = layout.keep
     for region, program in programs.items():
-        raw = np.frombuffer(
-            _encoded(config, program)[-INSTRUCTION_BYTES * len(program) :], np.uint8
-        )
+        raw = instruction_bytes(config, program)
         start = memory.regions[region].base - base
         image[start : start + raw.size] = raw
     return CompiledModel(
@@ -243,6 +242,11 @@ def _embedding_format(checkpoint: Checkpoint) -> LoadFormat:
     table = checkpoint.token_embedding
     keeps = isinstance(table, StoredMatrix) and table.in_int8_blocks
     return LoadFormat.Q8 if keeps and table.shape[1] % BLOCK == 0 else LoadFormat.F16
+
+
+def instruction_bytes(config: Configuration, program: tuple[Instruction, ...]) -> NDArray[np.uint8]:
+    """A program as it lies in memory."""
+    return np.frombuffer(_encoded(config, program)[-INSTRUCTION_BYTES * len(program) :], np.uint8)
 
 
 def _encoded(config: Configuration, program: tuple[Instruction, ...]) -> bytes:
