@@ -142,7 +142,7 @@ class VectorUnit(wiring.Component):
         # Data
         for block in (reader, results, reduced):
             m.d.comb += [
-                block.i_start.eq(start),
+                block.i_start.eq(accept),
                 block.i_decoded.eq(decoded),
                 block.i_job.eq(job),
             ]
@@ -158,6 +158,9 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             row_scalars.i_read.eq(reader.o_scalar_read),
             row_scalars.i_address.eq(reader.o_scalar_address),
+            # Only what reads waits for the check of the operands: it is slow, and without reads
+            # the others do nothing.
+            reader.i_refused.eq(illegal),
             reader.i_taken.eq(results.o_taken),
             reader.i_resume.eq(lanes.o_resume),
             lanes.i_job.eq(job),
