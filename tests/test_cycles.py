@@ -36,7 +36,7 @@ def test_attention() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "decode", "prefill"), [("w8", 10444, 10929), ("w4", 6246, 9248)]
+    ("weights", "decode", "prefill"), [("w8", 10444, 10803), ("w4", 6251, 8722)]
 )
 def test_a_model(weights: str, decode: int, prefill: int) -> None:
     model = compiled(None, "default", WeightFormat(weights))
@@ -49,7 +49,7 @@ def test_a_model(weights: str, decode: int, prefill: int) -> None:
     assert found == [prefill, decode]
 
 
-@pytest.mark.parametrize(("sequences", "cycles"), [(1, 11260), (8, 15912)])
+@pytest.mark.parametrize(("sequences", "cycles"), [(1, 11260), (8, 15803)])
 def test_a_batch(sequences: int, cycles: int) -> None:
     model = compiled(None, "default", max_sequences=8)
     rows = [BatchRow(sequence=k, position=8, token_id=1) for k in range(sequences)]
