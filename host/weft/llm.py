@@ -11,6 +11,7 @@ from weft.devices import find_preset, open_device
 from weft.engine import Engine, HostEngine
 from weft.errors import ModelError, PromptError, SamplingError, WeftError
 from weft.jobs import JobEngine
+from weft.kv_format import AUTO, check_kv_name
 from weft.link import LinkDevice
 from weft.model import load_model
 from weft.model.load import DEFAULT_MODEL, with_adapter
@@ -36,6 +37,8 @@ class LLM:
     - `preset`: an accelerator configuration of `weft info`.
     - `weights`: "w8" or "w4", the formats of GGUF's Q8_0 and Q4_0; or for a model in floats four
       bits with searched scales, "w4s", or one of its codebooks, "int4", "fp4", "nf4", "iq4_nl".
+    - `kv_format`: bits of keys and values in memory, "k8v8" or "k16v8", whose keys have 15; "auto"
+      takes the wide keys where heads have fewer than 32 channels.
     - `lora`: a low-rank adapter that is added to the weights, a PEFT folder or a GGUF file.
     - `max_model_len`: positions of context; the model's own by default.
     - `max_num_seqs`: prompts that are completed at once; each has its own keys and values in
@@ -52,6 +55,7 @@ class LLM:
         device: str = "rtl",
         preset: str = "default",
         weights: str = "w8",
+        kv_format: str = AUTO,
         tokenizer: str | Path | None = None,
         lora: str | Path | None = None,
         max_model_len: int | None = None,
@@ -59,6 +63,7 @@ class LLM:
         device_options: dict[str, Any] | None = None,
     ) -> None:
         check_name(weights)
+        check_kv_name(kv_format)
         self.config = find_preset(preset)
         self.loaded = load_model(model, tokenizer=tokenizer)
         if self.loaded.checkpoint.config.head == "none":
@@ -83,6 +88,7 @@ class LLM:
             self.loaded.checkpoint,
             self.config,
             choose_format(weights, self.loaded.checkpoint),
+            kv_format=kv_format,
             max_context=max_model_len,
             max_sequences=max_num_seqs,
         )

@@ -12,6 +12,7 @@ from weft.errors import EvaluationError, FileError
 from weft.evaluate import LogitsOf, compare
 from weft.float_model import FloatModel
 from weft.held_out import HeldOutStory, read_held_out, score_answers, story_tokens
+from weft.kv_format import KVFormat
 from weft.model import LoadedModel
 from weft.prefix_scoring import device_scorer, float_scorer
 from weft.quality import FLOAT, Judged
@@ -59,15 +60,16 @@ class Evaluation:
         Token embeddings stay float, as they do on the device but for their rounding to float16.
         """
         if weights is None:
-            return self._judged(FLOAT, FLOAT, self._float, answers)
+            return self._judged(FLOAT, FLOAT, FLOAT, self._float, answers)
         plan = WeightPlan(layers=weights, lm_head=weights, token_embedding=None)
         model = FloatModel(dequantized(self.loaded.checkpoint, plan))
-        return self._judged(FLOAT, weights, float_scorer(model), answers)
+        return self._judged(FLOAT, weights, FLOAT, float_scorer(model), answers)
 
     def of_device(
         self,
         weights: WeightFormat,
         *,
+        kv_format: KVFormat,
         device: str,
         preset: str,
         answers: bool = True,
@@ -75,14 +77,18 @@ class Evaluation:
     ) -> Judged:
         """The model on a device."""
         config = find_preset(preset)
-        compiled = compile_model(self.loaded.checkpoint, config, weights, all_logits=True)
+        compiled = compile_model(
+            self.loaded.checkpoint, config, weights, kv_format=kv_format, all_logits=True
+        )
         with open_device(
             device, config, memory_bytes=compiled.memory.size + _SLACK, **(device_options or {})
         ) as opened:
             scorer = device_scorer(ModelRunner(compiled, opened))
-            return self._judged(f"{device}, {preset}", weights, scorer, answers)
+            return self._judged(f"{device}, {preset}", weights, kv_format, scorer, answers)
 
-    def _judged(self, arithmetic: str, weights: str, logits_of: LogitsOf, answers: bool) -> Judged:
+    def _judged(
+        self, arithmetic: str, weights: str, kv: str, logits_of: LogitsOf, answers: bool
+    ) -> Judged:
         comparison = compare(
             (ids, judge, judge if logits_of is self._float else logits_of(ids))
             for ids, judge in zip(self._ids, self._judge, strict=True)
@@ -91,6 +97,7 @@ class Evaluation:
         return Judged(
             arithmetic=arithmetic,
             weights=weights,
+            kv=kv,
             comparison=comparison,
             answers=score_answers(logits_of, self.loaded.tokenizer, self.stories)
             if asked

@@ -152,6 +152,10 @@ def test_bad_values_get_a_sentence(generate: Weft, arguments: list[str], sentenc
             ["plan", "--weights", "w3"],
             "weights are 'w3', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
         ),
+        (
+            ["plan", "--kv-format", "q8"],
+            "the KV format is 'q8', but must be one of auto, k8v8, k16v8.",
+        ),
         (["plan", "--prompt", "0"], "the prompt has 0 tokens; this model takes 1 to 512."),
         (["plan", "--set", "array_cols=5"], "array_cols is 5; it must be 4, 8 or 16."),
         (
@@ -349,6 +353,26 @@ def test_eval_json(judged: Weft) -> None:
     assert rows[0]["comparison"]["mean_kl"] == 0
     assert 0 < rows[2]["comparison"]["mean_kl"] < 0.05
     assert rows[2]["answers"] is None
+
+
+def test_formats_of_keys_and_values_are_judged_each(judged: Weft, weft: Weft) -> None:
+    report = json.loads(judged("--json", "-w", "w8", "-n", "1", "--kv-format", "k8v8,k16v8").out)
+    assert [row["kv"] for row in report["rows"]] == ["float", "float", "k8v8", "k16v8"]
+    assert report["kv_format"] == "k16v8"  # heads of 16 channels
+    narrow, wide = (row["comparison"]["mean_kl"] for row in report["rows"][2:])
+    assert narrow != wide
+    alone = json.loads(judged("--json", "-w", "w8", "-n", "1").out)
+    assert alone["rows"][-1] == report["rows"][-1]
+    sentence = "the KV format is 'q8', but must be one of auto, k8v8, k16v8."
+    refused(judged("--kv-format", "k8v8,q8"), sentence)
+    plans = {
+        name: json.loads(weft("plan", "-m", "stories260k", "--kv-format", name, "--json").out)
+        for name in ("auto", "k8v8", "k16v8")
+    }
+    assert plans["auto"] == plans["k16v8"]
+    assert plans["k8v8"]["kv_format"] == "k8v8"
+    moved = {name: plan["decode"]["bytes"]["keys and values"] for name, plan in plans.items()}
+    assert moved["k16v8"] / moved["k8v8"] == 101 / 67
 
 
 def test_four_bits_searched_say_which_codebook(generate: Weft, judged: Weft, weft: Weft) -> None:

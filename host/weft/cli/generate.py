@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, output, tell_loss
-from weft.cli.options import Adapter, DeviceName, ModelName, PresetName, Weights
+from weft.cli.options import Adapter, DeviceName, KVFormatName, ModelName, PresetName, Weights
 from weft.errors import WeftError, shown
+from weft.kv_format import AUTO
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, StreamedToken
@@ -40,6 +41,7 @@ def generate(
     top_p: Annotated[float, typer.Option("--top-p", help="Among the likeliest of mass p.")] = 1.0,
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same tokens.")] = None,
     weights: Weights = "w8",
+    kv_format: KVFormatName = AUTO,
     lora: Adapter = None,
     tokenizer: Annotated[
         str | None, typer.Option("--tokenizer", help="Tokenizer file of a llama2.c model.")
@@ -68,6 +70,7 @@ def generate(
             device=device,
             preset=preset,
             weights=weights,
+            kv_format=kv_format,
             tokenizer=tokenizer,
             lora=lora,
             max_model_len=max_model_len,

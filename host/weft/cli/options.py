@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Adapter", "DeviceName", "ModelName", "PresetName", "Weights"]
+__all__ = ["Adapter", "DeviceName", "KVFormatName", "ModelName", "PresetName", "Weights"]
 
 ModelName = Annotated[
     str,
@@ -26,6 +26,13 @@ Weights = Annotated[
         "--weights",
         "-w",
         help="w8, w4, or 4 bits for a model in floats: w4s, int4, fp4, nf4, iq4_nl.",
+    ),
+]
+KVFormatName = Annotated[
+    str,
+    typer.Option(
+        "--kv-format",
+        help="Bits of cached keys and values: k8v8, k16v8, or auto: k16v8 for narrow heads.",
     ),
 ]
 Adapter = Annotated[

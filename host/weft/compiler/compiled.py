@@ -21,6 +21,7 @@ from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
 from weft.errors import CompileError
+from weft.kv_format import AUTO, choose_kv_format
 from weft.model import Checkpoint, ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch.config import Configuration
@@ -79,6 +80,7 @@ def lay_out(
     config: Configuration,
     weights: WeightFormat,
     *,
+    kv_format: str = AUTO,
     max_context: int | None = None,
     max_sequences: int = 1,
     base: int = 0,
@@ -89,7 +91,7 @@ def lay_out(
     reason = unsupported(model)
     if reason is not None:
         raise CompileError(reason)
-    context = _context(model, max_context)
+    context, kv = _context(model, max_context), choose_kv_format(kv_format, model)
     model_graph = graph.transformer_graph(model)
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
@@ -103,6 +105,7 @@ def lay_out(
             chip,
             batch=batch,
             weights=weights,
+            kv_format=kv,
             max_context=context,
             max_sequences=max_sequences,
             base=base,
@@ -150,6 +153,7 @@ def compile_model(
     config: Configuration,
     weights: WeightFormat,
     *,
+    kv_format: str = AUTO,
     max_context: int | None = None,
     max_sequences: int = 1,
     base: int = 0,
@@ -158,6 +162,7 @@ def compile_model(
 ) -> CompiledModel:
     """Compile a checkpoint for ``config``.
 
+    ``kv_format`` is the name of a `KVFormat`, or what suits the model (`choose_kv_format`).
     ``max_context`` defaults to the model's; ``all_logits`` makes a scoring program that stores the
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
     Raises `CompileError` when the model does not fit.
@@ -168,6 +173,7 @@ def compile_model(
         checkpoint.config,
         config,
         weight_format,
+        kv_format=kv_format,
         max_context=context,
         max_sequences=max_sequences,
         base=base,

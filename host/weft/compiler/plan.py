@@ -14,6 +14,7 @@ from weft.compiler.heads import Heads
 from weft.compiler.parameters import ParameterPlan, plan_parameters
 from weft.compiler.weight_parts import WeightPart, blocks_of, head_part, layer_parts
 from weft.errors import CompileError
+from weft.kv_format import KVFormat
 from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch import layouts
@@ -240,6 +241,7 @@ class MemoryPlan:
     head_part: WeightPart
     parameters: ParameterPlan
     weights: WeightFormat
+    kv_format: KVFormat
     layer_weight_bytes: int
     resident: bool
     """whether all weights stay on the chip; their region then is where they are fetched from"""
@@ -272,6 +274,11 @@ class MemoryPlan:
         return self.weights.bits
 
     @property
+    def wide_keys(self) -> int:
+        """The field of the instructions that make, keep and use keys."""
+        return int(self.kv_format.wide_keys)
+
+    @property
     def size(self) -> int:
         """Bytes of memory that the model needs."""
         return max(r.end for r in self.regions.values())
@@ -289,6 +296,7 @@ def plan_memory(
     *,
     batch: OnChipPlan | None = None,
     weights: WeightFormat,
+    kv_format: KVFormat,
     max_context: int,
     max_sequences: int,
     base: int,
@@ -301,7 +309,7 @@ def plan_memory(
     layer_weight_bytes = sum(p.tiles for p in parts) * tile_bytes
     tiles = model.n_layers * sum(p.tiles for p in parts) + head.tiles
     resident = 0 < tiles * config.resident_tile_places(weights.bits) <= config.resident_places
-    layout = layouts.KVLayout(config, chip.heads.k_blocks)
+    layout = layouts.KVLayout(config, chip.heads.k_blocks, kv_format.wide_keys)
     slot_bytes = layout.slot_bytes(max_context)
     layer_kv_bytes = chip.heads.n_slots * slot_bytes
     row_bytes = 2 * model.dim
@@ -340,6 +348,7 @@ def plan_memory(
         head_part=head,
         parameters=parameters,
         weights=weights,
+        kv_format=kv_format,
         layer_weight_bytes=layer_weight_bytes,
         resident=resident,
         row_bytes=row_bytes,
