@@ -59,8 +59,8 @@ class HostEngine:
         """A decode step of all requests, by sequence; the texts that become certain."""
         texts: list[str] = []
         rows = list(running.items())
-        for first in range(0, len(rows), self._runner.batch_rows):
-            part = rows[first : first + self._runner.batch_rows]
+        for first in range(0, len(rows), self._runner.batch_rows()):
+            part = rows[first : first + self._runner.batch_rows()]
             before = self._runner.counters()
             texts += self._step_alone(*part[0]) if len(part) == 1 else self._step_batch(part)
             cost = self._runner.counters() - before

@@ -32,6 +32,7 @@ __all__ = [
     "KVLayout",
     "key_scale_bits",
     "pack_codes4",
+    "pack_q8_rows",
     "pack_tiles",
     "q8_row_bytes",
     "unpack_tiles",
@@ -90,6 +91,18 @@ def q8_row_bytes(config: Configuration, dim: int) -> int:
     scale_bytes = 2 * (dim // BLOCK)
     beats = -(-scale_bytes // config.beat_bytes)
     return beats * config.beat_bytes + dim
+
+
+def pack_q8_rows(
+    config: Configuration, codes: NDArray[np.int8], scales: NDArray[np.float16]
+) -> NDArray[np.uint8]:
+    """Embedding rows in LoadFormat.Q8, uint8 [N, `q8_row_bytes`], of int8 codes [N, k_blocks, 32]
+    and float16 scales [N, k_blocks]."""
+    n, k_blocks, _ = codes.shape
+    rows = np.zeros((n, q8_row_bytes(config, k_blocks * BLOCK)), np.uint8)
+    rows[:, : 2 * k_blocks] = np.ascontiguousarray(scales.astype("<f2")).view(np.uint8)
+    rows[:, -k_blocks * BLOCK :] = codes.reshape(n, -1).view(np.uint8)
+    return rows
 
 
 def key_scale_bits(exponent: int) -> int:

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from weft.compiler.graph import Graph, Kind, Linear
 from weft.compiler.heads import Heads
+from weft.compiler.low_rank import NO_LOW_RANK, LowRankPlan
 from weft.compiler.parameters import ParameterPlan, plan_parameters
 from weft.compiler.weight_parts import WeightPart, blocks_of, head_part, layer_parts
 from weft.errors import CompileError
@@ -19,7 +20,7 @@ from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch import layouts
 from weft_arch.config import Configuration
-from weft_arch.isa import INSTRUCTION_BYTES
+from weft_arch.isa import INSTRUCTION_BYTES, LoadFormat
 
 __all__ = ["MemoryPlan", "OnChipPlan", "Region", "plan_chip", "plan_memory"]
 
@@ -65,11 +66,13 @@ class OnChipPlan:
     """whether queries have other words than keys and values"""
     slots_at_once: int
     """slots whose attention can wait for the vector unit"""
+    low_rank: LowRankPlan = NO_LOW_RANK
+    """the side path of adapters, if there is one"""
     vector: dict[str, Region] = field(default_factory=dict[str, Region])
     """words: x, scratch, parameters_a, parameters_b, rope, padded, keys_values, queries, attention,
-    packed, gate_up, logits"""
+    packed, gate_up, logits; low_rank where there is a side path"""
     activations: dict[str, Region] = field(default_factory=dict[str, Region])
-    """blocks: normed, queries, probabilities, attended, hidden"""
+    """blocks: normed, queries, probabilities, attended, hidden; low_rank as above"""
 
 
 def hidden_slices(model: ModelConfig, config: Configuration) -> list[int]:
@@ -111,7 +114,12 @@ def _attention_words(model: ModelConfig, config: Configuration, heads: Heads) ->
 
 
 def plan_chip(
-    graph: Graph, config: Configuration, *, all_logits: bool, chunk_rows: int | None = None
+    graph: Graph,
+    config: Configuration,
+    *,
+    all_logits: bool,
+    chunk_rows: int | None = None,
+    low_rank: LowRankPlan = NO_LOW_RANK,
 ) -> OnChipPlan:
     """The on-chip plan with the most rows that fit, at most ``chunk_rows``; a `CompileError` when
     not even one does."""
@@ -130,10 +138,10 @@ def plan_chip(
     for rows in range(limit, 0, -1):
         for queries_apart in (True, False) if graph.config.head == "lm" else (False,):
             logit_rows = rows if all_logits else 1
-            plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart)
+            plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart, low_rank)
             if _fits(plan, config):
                 return plan
-    smallest = _lay_out(graph, config, heads, 1, 1, False)
+    smallest = _lay_out(graph, config, heads, 1, 1, False, low_rank)
     words = max((r.end for r in smallest.vector.values()), default=0)
     blocks = max((r.end for r in smallest.activations.values()), default=0)
     raise CompileError(
@@ -175,11 +183,12 @@ def _lay_out(
     rows: int,
     logit_rows: int,
     queries_apart: bool,
+    low_rank: LowRankPlan,
 ) -> OnChipPlan:
     model, lanes = graph.config, config.lanes
     at_once = min(rows, group_rows(heads, config))
     slots = min(heads.n_slots, ROW_SCALARS // (rows * heads.rows))
-    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart, slots)
+    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart, slots, low_rank)
 
     def words(width: int) -> int:
         return -(-width // lanes)
@@ -197,6 +206,8 @@ def _lay_out(
     vector("rope", rows * rope_words(model, config))
     if not heads.fill_slots:  # keys, then values; the zeros between the heads stay
         vector("padded", 2 * rows * heads.n_slots * heads.slot_words)
+    if low_rank.used:
+        vector("low_rank", rows * low_rank.words)
     slices = hidden_slices(model, config)
     buffers = 1 if logit_rows == 1 else 2 * logit_rows
     segment = max(LOGIT_WORDS // buffers, 1)
@@ -217,6 +228,7 @@ def _lay_out(
 
     blocks = {
         "normed": rows * blocks_of(model.dim),
+        **({"low_rank": rows * low_rank.blocks} if low_rank.used else {}),
         "queries": heads.n_slots * rows * heads.rows * heads.k_blocks,
         "probabilities": 2 * at_once * heads.rows,
         "attended": rows * blocks_of(model.q_dim),
@@ -245,6 +257,8 @@ class MemoryPlan:
     layer_weight_bytes: int
     resident: bool
     """whether all weights stay on the chip; their region then is where they are fetched from"""
+    embedding: LoadFormat
+    """of the embedding's rows: F16 or Q8"""
     row_bytes: int
     """bytes of one row of the embedding"""
     rope_row_bytes: int
@@ -288,6 +302,11 @@ class MemoryPlan:
         """First byte that the program may write."""
         return self.regions["top_k"].base
 
+    @property
+    def write_end(self) -> int:
+        """First byte behind those that it may write; adapters lie there."""
+        return self.regions["kv"].end
+
 
 def plan_memory(
     graph: Graph,
@@ -297,6 +316,7 @@ def plan_memory(
     batch: OnChipPlan | None = None,
     weights: WeightFormat,
     kv_format: KVFormat,
+    embedding: LoadFormat,
     max_context: int,
     max_sequences: int,
     base: int,
@@ -312,7 +332,8 @@ def plan_memory(
     layout = layouts.KVLayout(config, chip.heads.k_blocks, kv_format.wide_keys)
     slot_bytes = layout.slot_bytes(max_context)
     layer_kv_bytes = chip.heads.n_slots * slot_bytes
-    row_bytes = 2 * model.dim
+    narrow = embedding == LoadFormat.Q8
+    row_bytes = layouts.q8_row_bytes(config, model.dim) if narrow else 2 * model.dim
     rope_row_bytes = 4 * config.lanes * rope_words(model, config)
     position_row_bytes = 4 * model.dim if model.positions == "learned" else 0
     word_bytes = 4 * config.lanes
@@ -351,6 +372,7 @@ def plan_memory(
         kv_format=kv_format,
         layer_weight_bytes=layer_weight_bytes,
         resident=resident,
+        embedding=embedding,
         row_bytes=row_bytes,
         rope_row_bytes=rope_row_bytes,
         position_row_bytes=position_row_bytes,

@@ -44,6 +44,8 @@ SOFTMAX_LATENCY = 92
 cycles of a row."""
 SOFTMAX_LANES = 8
 """Most probabilities per cycle."""
+REDUCE_GAP, REDUCE_TAIL = 11, 37
+"""Cycles of a reduction beside those of its words, and after the last one."""
 LOAD_TAIL, STORE_TAIL = 12, 47
 LOAD_WORD_CYCLES = 1.5
 """Fewest cycles from word to word of a LOAD."""
@@ -94,7 +96,8 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case Vector():
             return Cost(cycles=_vector(step, i, config))
         case Reduce():
-            return Cost(cycles=count * (i.words + 30) + 12 if count else 1)
+            gap = 15 if config.lanes == 4 else REDUCE_GAP
+            return Cost(cycles=count * (i.words + gap) + REDUCE_TAIL if count else 1)
         case Load():
             return Cost(
                 cycles=count * i.words * LOAD_WORD_CYCLES,

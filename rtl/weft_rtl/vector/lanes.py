@@ -14,6 +14,7 @@ from weft_rtl.floating.multiplier import FloatMultiplier
 from weft_rtl.interfaces import float_word
 from weft_rtl.vector.gate_unit import GateUnit
 from weft_rtl.vector.job import VectorJob
+from weft_rtl.vector.lane_tree import LaneTree
 from weft_rtl.vector.operand_reader import OperandTag
 from weft_rtl.vector.reduction_sequencer import ReductionSequencer
 
@@ -39,7 +40,7 @@ class VectorLanes(wiring.Component):
         product -> result                                 COPY, MUL, ACTIVATE
         product -> held; held +- product -> result        ADD, SUB, ROPE: two products per word
         product + scalar -> result                        ADD, SUB with a scalar
-        product + sum of a round ago -> ... -> total      REDUCE (`ReductionSequencer`)
+        product + sum of a round ago -> ... -> total      REDUCE (`ReductionSequencer`, `LaneTree`)
 
     From the data of a word's last operand to the result: 3 cycles with one product, 7 with an
     addition, 10 or 11 for ACTIVATE. One job at a time.
@@ -105,6 +106,7 @@ class VectorLanes(wiring.Component):
         job, tag = self.i_job, self.i_tag
         m.submodules.gate = gate = GateUnit(lanes, self._activate_cycles)
         m.submodules.reduction = reduction = ReductionSequencer(lanes)
+        m.submodules.lane_tree = lane_tree = LaneTree(lanes)
         tree = reduction.o
         m.d.comb += [
             gate.i_valid.eq(tag.valid),
@@ -137,9 +139,14 @@ class VectorLanes(wiring.Component):
         m.d.comb += [
             reduction.i_word.eq(is_word),
             reduction.i_last.eq(is_last),
+            reduction.i_free.eq(lane_tree.o_free),
+            lane_tree.i_take.eq(tree.take),
+            lane_tree.i_offset.eq(job.offset),
+            lane_tree.i_multiplier_free.eq(~tag.valid),
             self.o_valid.eq(is_result | is_sum),
-            self.o_total_valid.eq(tree.total),
-            self.o_finish.eq(tree.finish),
+            self.o_total_valid.eq(lane_tree.o_total_valid),
+            self.o_total.eq(lane_tree.o_total),
+            self.o_finish.eq(lane_tree.o_finish),
             self.o_resume.eq(reduction.o_resume),
         ]
 
@@ -149,17 +156,15 @@ class VectorLanes(wiring.Component):
         addend = Signal(FLOAT)
         late_scalar = pipeline(m, scalar, delay, "late_scalar")
         m.d.comb += [
-            factor.eq(Mux(job.by_one & ~tree.scale, _ONE, scalar)),
-            addend.eq(Mux(job.reduce, job.offset, late_scalar ^ (job.subtract << 23))),
+            factor.eq(Mux(job.by_one & ~lane_tree.o_scale, _ONE, scalar)),
+            addend.eq(late_scalar ^ (job.subtract << 23)),
         ]
 
         # Operand choices
         x_held = job.pair | (job.rope & ~tag.operand[1])
         x_swapped = job.rope & tag.operand[1]
-        x_data = job.square & ~tree.scale
+        x_data = job.square & ~lane_tree.o_scale
         x_factor = ~(job.pair | job.rope | job.activate | x_data)
-        a_scalar = Signal()
-        m.d.sync += a_scalar.eq(job.add_scalar | tree.a_offset_next)
         step = Signal()
         m.d.comb += step.eq(~job.reduce | tree.step)
 
@@ -175,7 +180,7 @@ class VectorLanes(wiring.Component):
 
             y = Mux(job.activate, gate.o_x[lane], self.i_data[lane])
             if lane == 0:
-                y = Mux(tree.scale, sums[0], y)
+                y = Mux(lane_tree.o_scale, lane_tree.o_sum, y)
             m.d.comb += [
                 multiplier.i_a.eq(
                     _choose(
@@ -202,25 +207,21 @@ class VectorLanes(wiring.Component):
                 m.d.sync += held[lane].eq(products[lane])
             choices = [
                 (job.two_products, held[lane]),
-                (a_scalar, addend),
+                (job.add_scalar, addend),
                 (tree.a_oldest, delays[3] if phases == 8 else sums[lane]),
                 (tree.a_2, delays[1]),
             ]
             if phases > 2:
                 choices.append((tree.a_1, delays[0]))
-            choices += [
-                (tree.a_lanes[k], sums[lane + (1 << k)])
-                for k in range(lanes.bit_length() - 1)
-                if lane < 1 << k
-            ]
             m.d.comb += [
                 adder.i_a.eq(_choose(*choices)),
                 adder.i_b.eq(_choose((tree.b_product, products[lane]), (tree.b_sum, sums[lane]))),
                 adder.i_subtract.eq(job.subtract & job.two_products),
                 sums[lane].eq(adder.o),
                 self.o[lane].eq(Mux(is_sum, sums[lane], products[lane])),
+                lane_tree.i_sums[lane].eq(sums[lane]),
             ]
-        m.d.comb += self.o_total.eq(sums[0])
+        m.d.comb += lane_tree.i_scaled.eq(products[0])
         return m
 
 

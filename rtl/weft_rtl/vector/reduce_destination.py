@@ -33,7 +33,8 @@ class ReduceDestination(wiring.Component):
     i_finish : In(1)
         FloatReciprocal.LATENCY cycles after `i_total_valid`.
     o : Out(stream of row_scalar_write)
-        It must be taken before the next total is finished.
+        It must be taken before the next total is finished, at least 7 cycles later; the softmax
+        unit, which comes first, writes a row scalar in four cycles.
     o_idle : Out(1)
         All of the job's totals are written; 1 if it is no REDUCE.
     """

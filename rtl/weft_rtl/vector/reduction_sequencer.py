@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps the lanes' adders through a reduction."""
+"""Steps the lanes' adders through the first part of a reduction."""
 
 from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
@@ -7,45 +7,37 @@ from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import BLOCK
 from weft_rtl.floating.adder import FloatAdder
-from weft_rtl.floating.multiplier import FloatMultiplier
-from weft_rtl.floating.reciprocal import FloatReciprocal
 
 __all__ = ["ReductionSequencer", "tree_control"]
 
 
 def tree_control(lanes: int) -> data.StructLayout:
     """What the lanes do in a step of the tree."""
-    levels = lanes.bit_length() - 1
     return data.StructLayout(
         {
             "step": 1,  # the adders and the delays behind them move on
             "a_oldest": 1,  # adder operand a: the sum of one round ago
             "a_2": 1,  # the sum of two steps ago
             "a_1": 1,  # the sum of one step ago
-            "a_lanes": levels,  # bit k: the newest sum of the lane 2**k further on
-            "a_offset_next": 1,  # the offset, in the next step
             "b_product": 1,  # adder operand b: the product
             "b_sum": 1,  # the newest sum
-            "scale": 1,  # lane 0's multiplier takes the newest sum
-            "total": 1,  # lane 0's newest sum is the result before its function
-            "finish": 1,  # the function's result is there
+            "take": 1,  # the newest sums are those of the lanes
         }
     )
 
 
 class ReductionSequencer(wiring.Component):
-    """`weft_arch.blocks.reduce_sum` with one adder per lane.
+    """The first part of `weft_arch.blocks.reduce_sum`, with one adder per lane: a sum for each.
 
     The 32 partial sums are 32 / lanes phases in each lane. The adders, with delays behind them up
     to a round of as many steps, hold all of them and only move on when a word comes, so that word
     and partial sum always meet; missing words of the last round are zeros. Then the phases are
-    added pairwise as they come out, then the lanes, then the sum is scaled, the offset is added,
-    and the function of the result is taken.
+    added pairwise as they come out. `LaneTree` does the rest meanwhile.
 
-    A word per cycle (with 16 lanes: in two). From the last word's product to `o.finish`:
-    35 cycles for 4 and 8 lanes, 36 for 16, and more for up to a round of missing words.
+    A word per cycle (with 16 lanes: in two). From the last word's product to `o.take`: 12 cycles
+    for 8 lanes, 16 for 4, 7 for 16, and more for up to a round of missing words.
 
-    Area: about 60 LUT4, 40 FF.
+    Area: about 50 LUT4, 30 FF.
 
     Members
     -------
@@ -53,6 +45,8 @@ class ReductionSequencer(wiring.Component):
         The product of a word is there.
     i_last : In(1)
         It is the reduction's last.
+    i_free : In(1)
+        `LaneTree` has room for the sums.
     o : Out(tree_control)
         What to do. Outside of reductions `b_product` is the only choice that is up.
     o_resume : Out(1)
@@ -62,6 +56,7 @@ class ReductionSequencer(wiring.Component):
 
     i_word: Signal
     i_last: Signal
+    i_free: Signal
     o: data.View
     o_resume: Signal
 
@@ -71,6 +66,7 @@ class ReductionSequencer(wiring.Component):
             {
                 "i_word": In(1),
                 "i_last": In(1),
+                "i_free": In(1),
                 "o": Out(tree_control(lanes)),
                 "o_resume": Out(1),
             }
@@ -91,36 +87,33 @@ class ReductionSequencer(wiring.Component):
             two_steps, one_steps = [2, 3], [7]
         else:
             two_steps = [2]
-        lanes_at = max(two_steps + one_steps) + latency
-        levels = self._lanes.bit_length() - 1
-        sum_at = lanes_at + levels * latency
-        offset_at = sum_at + FloatMultiplier.LATENCY
-        total_at = offset_at + latency
-        finish_at = total_at + FloatReciprocal.LATENCY
+        take_at = max(two_steps + one_steps) + latency
 
         slot = Signal(range(round_steps))
         first_round = Signal(init=1)
-        ending = Signal()
+        ending, held = Signal(), Signal()
         tree = Signal()
         first_round_next, ending_next, tree_next = Signal(), Signal(), Signal()
-        token = Signal(finish_at + 1)
-        begin = Signal()
+        token = Signal(take_at + 1)
+        end, begin = Signal(), Signal()
         move = Signal()
         last_slot = Signal()
         bubble = slot[0] if phases < latency else 0
         m.d.comb += [
             last_slot.eq(slot == round_steps - 1),
             move.eq(~tree & (self.i_word | bubble | ending)),
-            begin.eq(move & last_slot & ending_next),
+            end.eq(move & last_slot & ending_next),
+            begin.eq((end | held) & self.i_free),
             ending_next.eq(ending | (self.i_word & self.i_last)),
             first_round_next.eq((first_round & ~(move & last_slot)) | begin),
-            tree_next.eq((tree & ~token[total_at - 1]) | begin),
+            tree_next.eq((tree & ~token[take_at - 1]) | begin),
         ]
         with m.If(move):
             m.d.sync += slot.eq(slot + 1)
         m.d.sync += [
             first_round.eq(first_round_next),
-            ending.eq(ending_next & ~begin),
+            ending.eq(ending_next & ~end),
+            held.eq((held | end) & ~begin),
             tree.eq(tree_next),
             token.eq(Cat(begin, token[:-1])),
         ]
@@ -130,7 +123,6 @@ class ReductionSequencer(wiring.Component):
             return Cat(token[step - 1] if step else begin for step in steps).any()
 
         # Operand choices go to every bit of every lane, so they are registers.
-        lane_steps = [lanes_at + k * latency for k in range(levels)]
         a_oldest = Signal()
         a_2 = Signal()
         a_1 = Signal()
@@ -140,21 +132,17 @@ class ReductionSequencer(wiring.Component):
             a_oldest.eq((~tree_next & ~first_round_next) | before(oldest_steps)),
             a_2.eq(before(two_steps)),
             a_1.eq(before(one_steps)),
-            b_product.eq((~tree_next & ~(ending_next & ~begin)) | before([offset_at])),
-            b_sum.eq(before([*oldest_steps, *two_steps, *one_steps, *lane_steps])),
+            b_product.eq(~tree_next & ~(ending_next & ~end)),
+            b_sum.eq(before([*oldest_steps, *two_steps, *one_steps])),
         ]
         m.d.comb += [
             self.o.step.eq(move | tree),
             self.o.a_oldest.eq(a_oldest),
             self.o.a_2.eq(a_2),
             self.o.a_1.eq(a_1),
-            self.o.a_offset_next.eq(before([offset_at])),
             self.o.b_product.eq(b_product),
             self.o.b_sum.eq(b_sum),
-            self.o.scale.eq(token[sum_at]),
-            self.o.total.eq(token[total_at]),
-            self.o.finish.eq(token[finish_at]),
-            self.o_resume.eq(token[sum_at + 1]),
-            *(self.o.a_lanes[k].eq(token[lane_steps[levels - 1 - k]]) for k in range(levels)),
+            self.o.take.eq(token[take_at]),
+            self.o_resume.eq(token[take_at - 6]),
         ]
         return m

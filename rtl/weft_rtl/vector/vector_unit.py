@@ -51,7 +51,7 @@ class VectorUnit(wiring.Component):
     the vector memory: n + 9 with one product per word (COPY, MUL), n + 13 with an addition, n + 16
     for ACTIVATE with one cycle per word, 2n + 16 with two; quantised, n + 15 + words of a block
     less one (and the same for an addition or ACTIVATE). REDUCE, when the words fill rounds of 32
-    values: n + 30 for each reduction but the last, n + 42 for that (4 and 8 lanes).
+    values: n + 11 for each reduction but the last, n + 48 for that (8 lanes; 4: n + 15, n + 46).
 
     Area (8 lanes, ``activate_cycles`` 2): about 10,000 LUT4 (carry chains counted), 8 MULT18X18D,
     15 block RAMs; with ``activate_cycles`` 1, 2,000 LUT4 and 6 block RAMs more.
@@ -143,7 +143,7 @@ class VectorUnit(wiring.Component):
         # Data
         for block in (reader, results, reduced):
             m.d.comb += [
-                block.i_start.eq(start),
+                block.i_start.eq(accept),
                 block.i_decoded.eq(decoded),
                 block.i_job.eq(job),
             ]
@@ -159,6 +159,9 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             row_scalars.i_read.eq(reader.o_scalar_read),
             row_scalars.i_address.eq(reader.o_scalar_address),
+            # Only what reads waits for the check of the operands: it is slow, and without reads
+            # the others do nothing.
+            reader.i_refused.eq(illegal),
             reader.i_taken.eq(results.o_taken),
             reader.i_resume.eq(lanes.o_resume),
             lanes.i_job.eq(job),

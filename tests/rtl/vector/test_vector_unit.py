@@ -211,6 +211,7 @@ class Harness:
         self.groups = StreamMonitor(bench, "o_groups", quantized_group())
         self.blocks = StreamMonitor(bench, "o_activation_write", activation_write(config))
         self.expected: list[isa.Instruction] = []
+        self._pause = 0  # cycles without a row scalar from the softmax unit
         self.accepted_cycles: list[int] = []
         self.done_cycles: list[int] = []
         self.faults: list[dict[str, int]] = []
@@ -265,7 +266,10 @@ class Harness:
         if self.bench.stall:
             dut.i_take_read.value = int(self._stalls[0].now())
             dut.i_take_write.value = int(self._stalls[1].now())
-            strobe = self.strobes and not self._stalls[2].now()
+            # As the softmax unit does: a row in four cycles at most.
+            strobe = not (self._stalls[2].now() or self._pause)
+            self._pause = 3 if strobe else max(0, self._pause - 1)
+            strobe &= self.strobes
             dut.i_row_scalar__valid.value = int(strobe)
             if strobe:
                 address = self._rng.randrange(UPPER, 256)
@@ -345,10 +349,10 @@ TIMED: dict[str, tuple[isa.Instruction, int]] = {
         Vector(operation=VectorOp.COPY, to=VectorDestination.ACTIVATIONS, group_words=4, **PLAIN),
         16 + 18,
     ),
-    "reduce": (Reduce(operation=isa.ReduceOp.SUM_SQUARES, **PLAIN | {"d": 5}), 16 + 42),
+    "reduce": (Reduce(operation=isa.ReduceOp.SUM_SQUARES, **PLAIN | {"d": 5}), 16 + 48),
     "reduce_rows": (
         Reduce(operation=isa.ReduceOp.SUM, **PLAIN | {"d": 5, "count": 3}),
-        3 * 16 + 2 * 30 + 42,
+        3 * 16 + 2 * 11 + 48,
     ),
     "nothing": (Vector(**PLAIN | {"count": 0}), 1),
 }
