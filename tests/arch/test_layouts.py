@@ -67,13 +67,16 @@ def test_tiles_lie_as_the_module_says(config: Configuration, bits: int) -> None:
 
 
 @CONFIGS
+@pytest.mark.parametrize("wide_keys", [False, True])
 @pytest.mark.parametrize("k_blocks", [1, 2, 4])
-def test_kv_offsets_are_disjoint_and_cover_the_block(config: Configuration, k_blocks: int) -> None:
-    layout = KVLayout(config, k_blocks)
+def test_kv_offsets_are_disjoint_and_cover_the_block(
+    config: Configuration, k_blocks: int, wide_keys: bool
+) -> None:
+    layout = KVLayout(config, k_blocks, wide_keys)
     owners = np.zeros(2 * layout.block_bytes, np.int64)
     for position in range(64):
         owners[layout.exponent_offset(position)] += 1
-        for k in range(k_blocks):
+        for k in range(k_blocks << wide_keys):
             owners[layout.key_scale_offset(position, k) :][:2] += 1
             owners[layout.key_codes_offset(position, k) :][:32] += 1
         for channel in range(32 * k_blocks):

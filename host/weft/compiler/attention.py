@@ -147,6 +147,7 @@ class AttentionLayer(HeadRows):
             k_blocks=self.chip.heads.k_blocks,
             slots=self.chip.heads.n_slots,
             slot_bytes=self.memory.slot_bytes,
+            wide_keys=self.memory.wide_keys,
             **fields,
         )
 
@@ -167,6 +168,7 @@ class AttentionLayer(HeadRows):
             address_reg=group.kv,
             count_reg=Register.CONTEXT,
             k_blocks=self.chip.heads.k_blocks,
+            wide_keys=self.memory.wide_keys,
         )
 
     def attend(self, slot: int, group: RowGroup) -> Instruction:
@@ -189,6 +191,7 @@ class AttentionLayer(HeadRows):
             destination=self._attention_word(slot) + first_row * heads.slot_words,
             destination_stride=heads.slot_words,
             row_scalar=self._row_scalar(slot, group),
+            wide_keys=self.memory.wide_keys,
         )
 
     def _attended_codes(self, group: RowGroup) -> int:

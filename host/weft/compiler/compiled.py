@@ -24,6 +24,7 @@ from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
 from weft.errors import CompileError
+from weft.kv_format import AUTO, choose_kv_format
 from weft.model import Checkpoint, ModelConfig
 from weft.model.checkpoint import StoredMatrix
 from weft.quantize import WeightFormat
@@ -81,6 +82,7 @@ def lay_out(
     config: Configuration,
     weights: WeightFormat,
     *,
+    kv_format: str = AUTO,
     max_context: int | None = None,
     max_sequences: int = 1,
     base: int = 0,
@@ -96,7 +98,7 @@ def lay_out(
         raise CompileError(
             f"dim is {model.dim}; embedding rows in 8-bit blocks need a multiple of {BLOCK}."
         )
-    context = _context(model, max_context)
+    context, kv = _context(model, max_context), choose_kv_format(kv_format, model)
     model_graph = graph.transformer_graph(model)
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
@@ -110,6 +112,7 @@ def lay_out(
             chip,
             batch=batch,
             weights=weights,
+            kv_format=kv,
             embedding=embedding,
             max_context=context,
             max_sequences=max_sequences,
@@ -158,6 +161,7 @@ def compile_model(
     config: Configuration,
     weights: WeightFormat,
     *,
+    kv_format: str = AUTO,
     max_context: int | None = None,
     max_sequences: int = 1,
     base: int = 0,
@@ -167,6 +171,7 @@ def compile_model(
 ) -> CompiledModel:
     """Compile a checkpoint for ``config``.
 
+    ``kv_format`` is the name of a `KVFormat`, or what suits the model (`choose_kv_format`).
     ``max_context`` defaults to the model's; ``all_logits`` makes a scoring program that stores the
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
     Rows of the ``embedding`` are F16 or Q8; by default Q8 where their file has blocks that stay
@@ -181,6 +186,7 @@ def compile_model(
         checkpoint.config,
         config,
         weight_format,
+        kv_format=kv_format,
         max_context=context,
         max_sequences=max_sequences,
         base=base,

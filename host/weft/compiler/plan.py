@@ -15,6 +15,7 @@ from weft.compiler.low_rank import NO_LOW_RANK, LowRankPlan
 from weft.compiler.parameters import ParameterPlan, plan_parameters
 from weft.compiler.weight_parts import WeightPart, blocks_of, head_part, layer_parts
 from weft.errors import CompileError
+from weft.kv_format import KVFormat
 from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch import layouts
@@ -252,6 +253,7 @@ class MemoryPlan:
     head_part: WeightPart
     parameters: ParameterPlan
     weights: WeightFormat
+    kv_format: KVFormat
     layer_weight_bytes: int
     resident: bool
     """whether all weights stay on the chip; their region then is where they are fetched from"""
@@ -286,6 +288,11 @@ class MemoryPlan:
         return self.weights.bits
 
     @property
+    def wide_keys(self) -> int:
+        """The field of the instructions that make, keep and use keys."""
+        return int(self.kv_format.wide_keys)
+
+    @property
     def size(self) -> int:
         """Bytes of memory that the model needs."""
         return max(r.end for r in self.regions.values())
@@ -308,6 +315,7 @@ def plan_memory(
     *,
     batch: OnChipPlan | None = None,
     weights: WeightFormat,
+    kv_format: KVFormat,
     embedding: LoadFormat,
     max_context: int,
     max_sequences: int,
@@ -321,7 +329,7 @@ def plan_memory(
     layer_weight_bytes = sum(p.tiles for p in parts) * tile_bytes
     tiles = model.n_layers * sum(p.tiles for p in parts) + head.tiles
     resident = 0 < tiles * config.resident_tile_places(weights.bits) <= config.resident_places
-    layout = layouts.KVLayout(config, chip.heads.k_blocks)
+    layout = layouts.KVLayout(config, chip.heads.k_blocks, kv_format.wide_keys)
     slot_bytes = layout.slot_bytes(max_context)
     layer_kv_bytes = chip.heads.n_slots * slot_bytes
     narrow = embedding == LoadFormat.Q8
@@ -361,6 +369,7 @@ def plan_memory(
         head_part=head,
         parameters=parameters,
         weights=weights,
+        kv_format=kv_format,
         layer_weight_bytes=layer_weight_bytes,
         resident=resident,
         embedding=embedding,

@@ -101,7 +101,8 @@ class TileSequencer(wiring.Component):
                 first_k.eq(last_k),
                 k_left.eq(k_left - 1),
                 last_k.eq(k_left == 1),
-                feed_address.eq(feed_address + 1),
+                # Of two tiles for one block, the first leaves an odd number behind it.
+                feed_address.eq(feed_address + ~(current.activation_twice & k_left[0])),
             ]
             with m.If(last_k):
                 # What belongs to the output channels moves on to the next ones.

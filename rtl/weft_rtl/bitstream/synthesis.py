@@ -46,8 +46,6 @@ def synthesis_script(design: Design) -> str:
     label = [f'setattr -set {BLOCK_ATTRIBUTE} "{module}" {module}/c:*' for module in design.modules]
     synth = f"synth_ecp5 -top {design.name}"
     steps = [line for s, _ in STEPS for line in (f"log step {s}.", f"{synth} -run {s}:{s}")]
-    # abc9 stops with a failed assertion on some of the many second names that nets have by then.
-    steps.insert(steps.index("log step map_luts."), "opt_clean -purge")
     lines = [
         "read_verilog black_boxes.v",
         *read,

@@ -44,7 +44,8 @@ class VectorUnit(wiring.Component):
 
     Throughput: a word per cycle with one vector memory operand (ACTIVATE: per ``activate_cycles``),
     per two cycles with two, per three for ROPE; a group of a quantising destination takes at least
-    ``group_words`` cycles. An instruction starts when the one before has finished, in that cycle.
+    ``group_words`` cycles, one of wide keys twice as many. An instruction starts when the one
+    before has finished, in that cycle.
 
     Cycles from the transfer of an instruction to ``done`` when nothing waits, with n requests to
     the vector memory: n + 9 with one product per word (COPY, MUL), n + 13 with an addition, n + 16
