@@ -12,6 +12,8 @@ from tests.compiler.models import compiled, model_config, random_model, runner, 
 from weft.benchmarks.random_model import random_adapter
 from weft.compiler import CompiledModel
 from weft.compiler.adapters import balanced, with_adapters
+from weft.compiler.conventions import Token, chunk_scalars
+from weft.compiler.hazards import check_hazards
 from weft.devices import open_device
 from weft.errors import CompileError, WeftError
 from weft.float_model import FloatModel
@@ -187,6 +189,27 @@ def test_a_batch_changes_no_bit() -> None:
         for position in range(length, length + 3):
             one.run_chunk([ids[position]], position=position, adapter=names[sequence])
         assert one.kv_cache().tobytes() == caches[sequence]
+
+
+@pytest.mark.parametrize("token", [Token.LOW_RANK, Token.LOW_RANK_CODES])
+def test_the_loss_of_a_token_is_found(token: Token) -> None:
+    """As in test_hazards.py, for the tokens that only adapters use."""
+    _, _, made = adapted()
+    fields = ("wait_a", "wait_b", "signal_a", "signal_b")
+    for adapter in made.adapters.values():
+        chip = adapter.program.chip
+        program = [
+            replace(i, **{f: 0 for f in fields if getattr(i, f) == token})
+            for i in adapter.program.program
+        ]
+        with pytest.raises(CompileError, match=r"which an earlier instruction of another engine"):
+            check_hazards(
+                program,
+                made.config,
+                scalars=chunk_scalars(chip.chunk_rows, 3, logit_rows=chip.logit_rows),
+                write_base=made.memory.read_only_end,
+                write_limit=made.memory.write_end,
+            )
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.25])

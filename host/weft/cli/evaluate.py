@@ -9,11 +9,12 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output, tell_loss
-from weft.cli.options import Adapter, DeviceName, ModelName, PresetName
+from weft.cli.options import DeviceName, MergedAdapter, ModelName, PresetName
 from weft.errors import EvaluationError, WeftError
 from weft.kv_format import AUTO, check_kv_name, choose_kv_format
 from weft.model import LoadedModel, held_out_path, load_model
 from weft.model.load import DEFAULT_MODEL, with_adapter
+from weft.model.lora_files import read_adapter
 from weft.profile.plots import MISSING, have_matplotlib
 from weft.quality import QualityReport
 from weft.quality_plots import plot_report
@@ -42,7 +43,11 @@ def evaluate(
         Path | None,
         typer.Option("--texts", help="Held-out .jsonl, or a JSON list; default: the model's own."),
     ] = None,
-    lora: Adapter = None,
+    lora: Annotated[
+        str | None,
+        typer.Option("--lora", help="Adapter to judge beside the weights: a folder or GGUF file."),
+    ] = None,
+    lora_merge: MergedAdapter = None,
     limit: Annotated[
         int | None, typer.Option("-n", "--limit", help="Judge on the first N texts only.")
     ] = None,
@@ -64,11 +69,12 @@ def evaluate(
     if plots is not None and not have_matplotlib():
         raise WeftError(MISSING)
     loaded = load_model(model)
-    if lora is not None:
-        loaded = with_adapter(loaded, Path(lora))
+    if lora_merge is not None:
+        loaded = with_adapter(loaded, Path(lora_merge))
+    adapter = None if lora is None else read_adapter(Path(lora), loaded.checkpoint.config)
     path = texts or _held_out(loaded)
     stories = read_texts(path, limit)
-    evaluation = Evaluation(loaded, stories)
+    evaluation = Evaluation(loaded, stories, adapter)
     shape = loaded.checkpoint.config
     caches = list(dict.fromkeys(choose_kv_format(kv, shape) for kv in kv_formats.split(",")))
     judged = [evaluation.of_float(answers=answers)]

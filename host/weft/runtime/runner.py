@@ -111,6 +111,10 @@ class ModelRunner:
         rows = self._programs(adapter).chip.chunk_rows
         return even_chunks(count, min(most or rows, rows))
 
+    def check_adapter(self, adapter: str | None) -> None:
+        """Raise `WeftError` unless an adapter is resident."""
+        self._programs(adapter)
+
     def _programs(self, adapter: str | None) -> CompiledModel | AdapterProgram:
         """The programs for an adapter."""
         return self.compiled if adapter is None else self._resident(adapter).program
