@@ -93,6 +93,10 @@ def test_the_loss_of_a_token_is_found(name: str, token: Token) -> None:
         Token.X_FREE: False,
         Token.X_OUT: False,
         Token.HEADS_FREE: False,
+        Token.X_STORED: False,
+        Token.X_LOADED: False,
+        Token.ROTATIONS: False,
+        Token.HIDDEN_FREE: False,
     }.get(token, True)
     assert (program != list(model.program)) == used, f"{token.name} should be used: {used}"
     if used:

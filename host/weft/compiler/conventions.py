@@ -102,6 +102,14 @@ class Token(IntEnum):
     """used there too: x ready to be stored"""
     HEADS_FREE = 25
     """used where the slots of attention take turns"""
+    X_STORED = 26
+    """used in chunks of long prompts: the rows of x in the inner buffer's words are in memory"""
+    X_LOADED = 27
+    """used there: x is on the chip again"""
+    ROTATIONS = 28
+    """used there: rotations are loaded layer by layer"""
+    HIDDEN_FREE = 29
+    """used there: a piece of the hidden codes is multiplied"""
 
 
 def even_chunks(count: int, most: int) -> list[tuple[int, int]]:

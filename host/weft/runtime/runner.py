@@ -90,8 +90,13 @@ class ModelRunner:
 
     @property
     def chunk_rows(self) -> int:
-        """Most tokens per chunk."""
+        """Most tokens per chunk of the ordinary program."""
         return self.compiled.chip.chunk_rows
+
+    @property
+    def prompt_rows(self) -> int:
+        """Most tokens per chunk."""
+        return self.compiled.prompt_rows
 
     @property
     def batch_rows(self) -> int:
@@ -101,7 +106,7 @@ class ModelRunner:
     def chunks(self, count: int, most: int | None = None) -> list[tuple[int, int]]:
         """How ``count`` tokens are run: (first, end) of chunks of at most ``most`` tokens, or as
         many as there can be."""
-        return even_chunks(count, min(most or self.chunk_rows, self.chunk_rows))
+        return even_chunks(count, min(most or self.prompt_rows, self.prompt_rows))
 
     def run_chunk(
         self,
@@ -117,8 +122,8 @@ class ModelRunner:
         rows, memory = len(token_ids), self.compiled.memory
         if self.compiled.model.head == "none":
             raise WeftError(f"the {self.compiled.model.architecture} model has no logits.")
-        if not 1 <= rows <= self.chunk_rows:
-            raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {self.chunk_rows}.")
+        if not 1 <= rows <= self.prompt_rows:
+            raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {self.prompt_rows}.")
         self._check_place(sequence, position, rows)
         self._write_ids(token_ids)
         logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
@@ -129,7 +134,8 @@ class ModelRunner:
             logit_rows=logit_rows if store_logits else 0,
             sequence=sequence * memory.sequence_kv_bytes,
         )
-        self._run("program", len(self.compiled.program), scalars)
+        region, program = self.compiled.chunk_program(rows)
+        self._run(region, len(program), scalars)
         self._scalars[Register.POSITION] = position + rows
 
     def run_batch(self, rows: Sequence[BatchRow]) -> None:
