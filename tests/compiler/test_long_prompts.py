@@ -189,7 +189,8 @@ def test_models_without_one() -> None:
         shape = model_config(**BASE | changes | more)
         assert lay_out(shape, config, WeightFormat("w8")).long is None
     shape = model_config(**BASE | changes)
-    for fields in ({"all_logits": True}, {"chunk_rows": 4}, {"max_context": 7}):
+    limits: list[dict[str, Any]] = [{"all_logits": True}, {"chunk_rows": 4}, {"max_context": 7}]
+    for fields in limits:
         assert lay_out(shape, config, WeightFormat("w8"), **fields).long is None
 
 

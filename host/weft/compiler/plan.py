@@ -269,8 +269,8 @@ class MemoryPlan:
     layer_kv_bytes: int
     sequence_kv_bytes: int
     regions: dict[str, Region]
-    """program, batch_program, keep_program, ids, positions, parameters, rope, position_embedding,
-    embedding, weights, long_program, top_k, logits, hidden_states, kv, residual"""
+    """program, batch_program, long_program, keep_program, ids, positions, parameters, rope, position_embedding,
+    embedding, weights, top_k, logits, hidden_states, kv, residual"""
 
     def parts(self, name: str) -> tuple[WeightPart, ...]:
         """The parts that some rows of a matrix are in."""
@@ -333,6 +333,7 @@ def plan_memory(
     sizes = {
         "program": program_bytes,
         "batch_program": program_bytes if batch else 0,
+        "long_program": program_bytes if long else 0,
         "keep_program": KEEP_PROGRAM_LENGTH * INSTRUCTION_BYTES if resident else 0,
         "ids": 4 * (max_context if model.head == "none" else most_rows),
         "positions": 4 * (max_context if model.token_types else batch_rows),
@@ -341,7 +342,6 @@ def plan_memory(
         "position_embedding": max(model.token_types, 1) * max_context * position_row_bytes,
         "embedding": model.vocab_size * row_bytes,
         "weights": tiles * tile_bytes,
-        "long_program": program_bytes if long else 0,
         "top_k": 8 * config.top_k_entries if head.tiles else 0,
         "logits": 4 * logit_rows * head.n_tiles[0] * cols,
         "hidden_states": 4 * max_context * model.dim if model.head == "none" else 0,
