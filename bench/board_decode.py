@@ -30,6 +30,7 @@ from weft.model import load_model
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
+from weft_arch.isa import LoadFormat
 from weft_sim.board_line import BoardLine
 from weft_sim.board_server import simulated
 from weft_sim.board_simulation import BoardSimulation
@@ -72,10 +73,13 @@ def shipped(simulation: BoardSimulation) -> dict[str, int]:
 
 
 def stories15m(simulation: BoardSimulation) -> dict[str, int]:
-    """One step of the stories15M shape at the end of its context, with random weights."""
+    """One step of the stories15M shape at the end of its context, with random weights and its
+    embedding in 8-bit blocks: in float16 it would not fit."""
     shape = KNOWN_SHAPES["stories15m"]
     config = simulation.board.config
-    compiled: CompiledModel = compile_model(random_checkpoint(shape), config, WeightFormat.W8)
+    compiled: CompiledModel = compile_model(
+        random_checkpoint(shape), config, WeightFormat.W8, embedding=LoadFormat.Q8
+    )
     runner = ModelRunner(compiled, BackDoor(simulation))
     last = shape.max_context - 1
     return measure(runner.device, lambda: runner.run_chunk([1], position=last))

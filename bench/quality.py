@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures the figures of docs/quality.md: what `make quality` runs.
 
-    python bench/quality.py [-n TEXTS] [-w FORMATS] [--model NAME ...] [--add]
+    python bench/quality.py [-n TEXTS] [-w FORMATS] [--kv-format FORMATS] [--model NAME ...] [--add]
 
 Runs `weft eval` for the shipped model on its held-out stories and, where ../shared is beside the
 project, for stories260K on sampled stories; writes a record of each into docs/quality and then the
@@ -35,6 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, help="texts to use of each model, default: all")
     parser.add_argument("-w", default=FORMATS, help="formats of the weights, separated by commas")
+    parser.add_argument(
+        "--kv-format", default="k8v8,k16v8", help="formats of keys and values, also by commas"
+    )
     parser.add_argument("--model", choices=MODELS, nargs="*", default=list(MODELS))
     parser.add_argument("--add", action="store_true", help="keep the other rows of the record")
     arguments = parser.parse_args()
@@ -44,7 +47,8 @@ def main() -> int:
             print(f"{name} is left out: it needs ../shared/models and ../shared/data.")
             continue
         limit = [] if arguments.n is None else ["-n", str(arguments.n)]
-        command = ["eval", "--json", "-w", arguments.w, *limit, *MODELS[name]]
+        formats = ["-w", arguments.w, "--kv-format", arguments.kv_format]
+        command = ["eval", "--json", *formats, *limit, *MODELS[name]]
         weft = [sys.executable, "-c", "from weft.cli import main; main()"]
         done = subprocess.run([*weft, *command], stdout=subprocess.PIPE)
         if done.returncode:

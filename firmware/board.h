@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The LEDs, by bits. docs/firmware.md says what they mean. */
+/* The LEDs, by bits. docs/boards.md says what they mean. */
 enum led {
     LED_ALIVE = 1,     /* blinks while idle, changes with each run */
     LED_JOB = 2,       /* a job is under way */

@@ -257,6 +257,8 @@ enum weft_boot_stage {
 /* Fields of STREAM_KV */
 #define WEFT_STREAM_KV_K_BLOCKS_OFFSET 100 /* blocks of 32 channels in a slot, at least 1 */
 #define WEFT_STREAM_KV_K_BLOCKS_WIDTH 4
+#define WEFT_STREAM_KV_WIDE_KEYS_OFFSET 104 /* the slot's keys are in two planes */
+#define WEFT_STREAM_KV_WIDE_KEYS_WIDTH 1
 
 /* Fields of MATMUL */
 #define WEFT_MATMUL_FORMAT_OFFSET 100 /* code format of the tiles */
@@ -305,6 +307,8 @@ enum weft_boot_stage {
 #define WEFT_ATTEND_DESTINATION_STRIDE_WIDTH 12
 #define WEFT_ATTEND_ROW_SCALAR_OFFSET 161 /* row scalar of the first query row */
 #define WEFT_ATTEND_ROW_SCALAR_WIDTH 8
+#define WEFT_ATTEND_WIDE_KEYS_OFFSET 169 /* the slot's keys are in two planes */
+#define WEFT_ATTEND_WIDE_KEYS_WIDTH 1
 
 /* Fields of CODEBOOK */
 #define WEFT_CODEBOOK_ENTRIES_LOW_OFFSET 100 /* entries 0 to 7, entry 0 in the lowest byte */
@@ -349,6 +353,8 @@ enum weft_boot_stage {
 #define WEFT_VECTOR_FILL_WIDTH 1
 #define WEFT_VECTOR_GROUP_OFFSET_OFFSET 241 /* first word inside the zero-filled group */
 #define WEFT_VECTOR_GROUP_OFFSET_WIDTH 5
+#define WEFT_VECTOR_WIDE_KEYS_OFFSET 246 /* KEYS: in two planes */
+#define WEFT_VECTOR_WIDE_KEYS_WIDTH 1
 
 /* Fields of REDUCE */
 #define WEFT_REDUCE_OPERATION_OFFSET 100 /* what is summed */
@@ -407,6 +413,8 @@ enum weft_boot_stage {
 #define WEFT_STORE_KV_SLOTS_WIDTH 8
 #define WEFT_STORE_KV_SLOT_BYTES_OFFSET 113 /* bytes from slot to slot */
 #define WEFT_STORE_KV_SLOT_BYTES_WIDTH 32
+#define WEFT_STORE_KV_WIDE_KEYS_OFFSET 145 /* the slots' keys are in two planes */
+#define WEFT_STORE_KV_WIDE_KEYS_WIDTH 1
 
 /* Header of a program image */
 #define WEFT_IMAGE_MAGIC 0x54464557u

@@ -36,10 +36,11 @@ def test_attention() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "decode", "prefill"), [("w8", 10444, 10803), ("w4", 6251, 8722)]
+    ("weights", "kv_format", "decode", "prefill"),
+    [("w8", "k8v8", 10444, 10803), ("w4", "k8v8", 6251, 8722), ("w8", "k16v8", 0, 0)],
 )
-def test_a_model(weights: str, decode: int, prefill: int) -> None:
-    model = compiled(None, "default", WeightFormat(weights))
+def test_a_model(weights: str, kv_format: str, decode: int, prefill: int) -> None:
+    model = compiled(None, "default", WeightFormat(weights), kv_format=kv_format)
     with open_device("rtl", DEFAULT, memory_bytes=model.memory.size) as device:
         runner = ModelRunner(model, device)
         found = [
@@ -51,7 +52,7 @@ def test_a_model(weights: str, decode: int, prefill: int) -> None:
 
 @pytest.mark.parametrize(("sequences", "cycles"), [(1, 11260), (8, 15803)])
 def test_a_batch(sequences: int, cycles: int) -> None:
-    model = compiled(None, "default", max_sequences=8)
+    model = compiled(None, "default", max_sequences=8, kv_format="k8v8")
     rows = [BatchRow(sequence=k, position=8, token_id=1) for k in range(sequences)]
     with open_device("rtl", DEFAULT, memory_bytes=model.memory.size) as device:
         runner = ModelRunner(model, device)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from weft.encoder import open_encoder
 from weft.errors import ModelError, PromptError
 from weft.files import in_file, read_json_object
+from weft.kv_format import AUTO, check_kv_name
 from weft.model import load_model
 from weft.model.config_words import Pooling
 from weft.model.fields import Fields
@@ -31,7 +32,8 @@ class Embedder:
     - `model`: a sentence-transformers folder, a GGUF file of an encoder, or a name as for `LLM`.
     - `device`: "reference" (NumPy), "rtl" (cycle accurate, the same bits), another that is
       installed, or "float" for float arithmetic.
-    - `preset`, `weights`, `device_options`: as for `LLM`; float arithmetic has none of them.
+    - `preset`, `weights`, `kv_format`, `device_options`: as for `LLM`; float arithmetic has none of
+      them.
     - `pooling`: "mean" over the tokens or "cls", the first token's; the model's own by default, and
       the mean where it does not say.
     - `normalize`: vectors of length 1, so that a dot product is the cosine.
@@ -47,12 +49,14 @@ class Embedder:
         device: str = "reference",
         preset: str = "default",
         weights: str = "w8",
+        kv_format: str = AUTO,
         pooling: Pooling | None = None,
         normalize: bool = True,
         max_tokens: int | None = None,
         device_options: dict[str, Any] | None = None,
     ) -> None:
         check_name(weights)
+        check_kv_name(kv_format)
         self.loaded = load_model(model)
         config = self.loaded.checkpoint.config
         if config.head != "none":
@@ -74,6 +78,7 @@ class Embedder:
             device=device,
             preset=preset,
             weights=weights,
+            kv_format=kv_format,
             max_tokens=self.max_tokens,
             device_options=device_options,
         )

@@ -62,12 +62,15 @@ class DeviceEncoder:
         device: str,
         preset: str,
         weights: str,
+        kv_format: str,
         max_tokens: int,
         device_options: dict[str, Any] | None = None,
     ) -> None:
         config = find_preset(preset)
         form = choose_format(weights, checkpoint)
-        compiled = compile_model(checkpoint, config, form, max_context=max_tokens)
+        compiled = compile_model(
+            checkpoint, config, form, kv_format=kv_format, max_context=max_tokens
+        )
         opened = open_device(
             device, config, memory_bytes=compiled.memory.size, **(device_options or {})
         )
@@ -84,6 +87,7 @@ def open_encoder(
     device: str,
     preset: str,
     weights: str,
+    kv_format: str,
     max_tokens: int,
     device_options: dict[str, Any] | None = None,
 ) -> Encoder:
@@ -95,6 +99,7 @@ def open_encoder(
         device=device,
         preset=preset,
         weights=weights,
+        kv_format=kv_format,
         max_tokens=max_tokens,
         device_options=device_options,
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who runs the token loop of requests: this host, step by step, or a board's firmware."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from weft.errors import WeftError
@@ -49,25 +49,35 @@ class HostEngine:
         before = self._runner.counters()
         guarded(
             lambda: self._runner.prefill(
-                request.prompt_ids, sequence=sequence, store_logits=not request.params.greedy
+                request.prompt_ids,
+                sequence=sequence,
+                store_logits=not request.params.greedy,
+                adapter=request.adapter,
             )
         )
         request.prefill += self._runner.counters() - before
         return self._choose(request)
 
     def step(self, running: Mapping[int, Request]) -> list[str]:
-        """A decode step of all requests, by sequence; the texts that become certain."""
-        texts: list[str] = []
-        rows = list(running.items())
-        for first in range(0, len(rows), self._runner.batch_rows):
-            part = rows[first : first + self._runner.batch_rows]
+        """A decode step of all requests, by sequence; the texts that become certain. Those of
+        one adapter share a run, as far as it has rows: what they get does not depend on it."""
+        texts: dict[int, str] = {}
+        for part in self._parts(running):
             before = self._runner.counters()
-            texts += self._step_alone(*part[0]) if len(part) == 1 else self._step_batch(part)
+            found = self._step_alone(*part[0]) if len(part) == 1 else self._step_batch(part)
             cost = self._runner.counters() - before
-            for _, request in part:
+            for (sequence, request), text in zip(part, found, strict=True):
+                texts[sequence] = text
                 request.decode += cost
                 request.steps += 1
-        return texts
+        return [texts[sequence] for sequence in running]
+
+    def _parts(self, running: Mapping[int, Request]) -> Iterator[list[tuple[int, Request]]]:
+        """The requests of each run."""
+        for adapter in dict.fromkeys(request.adapter for request in running.values()):
+            rows = [item for item in running.items() if item[1].adapter == adapter]
+            most = self._runner.batch_rows(adapter)
+            yield from (rows[first : first + most] for first in range(0, len(rows), most))
 
     def end(self, request: Request) -> None:
         """Nothing is left to do."""
@@ -79,6 +89,7 @@ class HostEngine:
                 position=request.position,
                 sequence=sequence,
                 store_logits=not request.params.greedy,
+                adapter=request.adapter,
             )
         )
         return [self._choose(request)]
@@ -92,6 +103,7 @@ class HostEngine:
         rows = [
             BatchRow(sequence=s, position=r.position, token_id=r.token_ids[-1]) for s, r in part
         ]
-        guarded(lambda: self._runner.run_batch(rows))
+        adapter = part[0][1].adapter
+        guarded(lambda: self._runner.run_batch(rows, adapter=adapter))
         logits = self._runner.logits(len(rows))
         return [r.choose(row) for (_, r), row in zip(part, logits, strict=True)]

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from weft.compiler import compile_model
+from weft.compiler.adapters import with_adapters
 from weft.devices import find_preset, open_device
 from weft.engine import Engine, HostEngine
 from weft.errors import ModelError, PromptError, SamplingError, WeftError
 from weft.jobs import JobEngine
+from weft.kv_format import AUTO, check_kv_name
 from weft.link import LinkDevice
 from weft.model import load_model
 from weft.model.load import DEFAULT_MODEL, with_adapter
+from weft.model.lora_files import read_adapter
 from weft.outputs import Metrics, RequestOutput, StreamedToken
 from weft.request import Request
 from weft.runtime import ModelRunner
@@ -36,7 +39,11 @@ class LLM:
     - `preset`: an accelerator configuration of `weft info`.
     - `weights`: "w8" or "w4", the formats of GGUF's Q8_0 and Q4_0; or for a model in floats four
       bits with searched scales, "w4s", or one of its codebooks, "int4", "fp4", "nf4", "iq4_nl".
-    - `lora`: a low-rank adapter that is added to the weights, a PEFT folder or a GGUF file.
+    - `kv_format`: bits of keys and values in memory, "k8v8" or "k16v8", whose keys have 15; "auto"
+      takes the wide keys where heads have fewer than 32 channels.
+    - `adapters`: low-rank adapters, PEFT folders or GGUF files, by the names that requests choose
+      them by. All are resident beside the weights, which stay as they are.
+    - `lora_merge`: an adapter that is added to the weights before anything else, for all requests.
     - `max_model_len`: positions of context; the model's own by default.
     - `max_num_seqs`: prompts that are completed at once; each has its own keys and values in
       memory.
@@ -52,13 +59,16 @@ class LLM:
         device: str = "rtl",
         preset: str = "default",
         weights: str = "w8",
+        kv_format: str = AUTO,
         tokenizer: str | Path | None = None,
-        lora: str | Path | None = None,
+        adapters: Mapping[str, str | Path] | None = None,
+        lora_merge: str | Path | None = None,
         max_model_len: int | None = None,
         max_num_seqs: int = 8,
         device_options: dict[str, Any] | None = None,
     ) -> None:
         check_name(weights)
+        check_kv_name(kv_format)
         self.config = find_preset(preset)
         self.loaded = load_model(model, tokenizer=tokenizer)
         if self.loaded.checkpoint.config.head == "none":
@@ -66,8 +76,10 @@ class LLM:
                 f"{self.loaded.name} is an encoder, which continues no text; embeddings come from "
                 "weft embed."
             )
-        if lora is not None:
-            self.loaded = with_adapter(self.loaded, Path(lora))
+        if lora_merge is not None:
+            self.loaded = with_adapter(self.loaded, Path(lora_merge))
+        shape = self.loaded.checkpoint.config
+        found = {name: read_adapter(Path(path), shape) for name, path in (adapters or {}).items()}
         self.tokenizer = self.loaded.tokenizer
         context = self.loaded.checkpoint.config.max_context
         if max_model_len is not None and not 1 <= max_model_len <= context:
@@ -83,9 +95,12 @@ class LLM:
             self.loaded.checkpoint,
             self.config,
             choose_format(weights, self.loaded.checkpoint),
+            kv_format=kv_format,
             max_context=max_model_len,
             max_sequences=max_num_seqs,
         )
+        if found:
+            self.compiled = with_adapters(self.compiled, found)
         self.device = open_device(
             device,
             self.config,
@@ -106,16 +121,21 @@ class LLM:
         self,
         prompts: str | Sequence[str],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        adapter: str | Sequence[str | None] | None = None,
     ) -> list[RequestOutput]:
         """Complete each prompt; one `RequestOutput` per prompt, in order.
 
-        `sampling_params` is one for all prompts or one each. All prompts are checked before the
-        first one runs. Up to `max_num_seqs` run at once, a token each per step; another joins when
-        one ends. Each gets the tokens that it would get alone.
+        `sampling_params` is one for all prompts or one each, and so is `adapter`, the name of a
+        resident one; None is the model itself. All prompts are checked before the first one runs.
+        Up to `max_num_seqs` run at once, a token each per step; another joins when one ends. Each
+        gets the tokens that it would get alone.
         """
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
         params = self._params_for(texts, sampling_params)
-        requests = [self._request(text, one) for text, one in zip(texts, params, strict=True)]
+        names = self._adapters_for(texts, adapter)
+        each = zip(texts, params, names, strict=True)
+        requests = [self._request(*one) for one in each]
         waiting, running = deque(requests), dict[int, Request]()
         try:
             while waiting or running:
@@ -145,6 +165,19 @@ class LLM:
             )
         return list(params)
 
+    @staticmethod
+    def _adapters_for(
+        texts: list[str], adapter: str | Sequence[str | None] | None
+    ) -> list[str | None]:
+        if adapter is None or isinstance(adapter, str):
+            return [adapter] * len(texts)
+        if len(adapter) != len(texts):
+            raise PromptError(
+                f"there are {len(adapter)} adapters for {len(texts)} prompts; name one for all, or "
+                "one each."
+            )
+        return list(adapter)
+
     def _encode(self, prompt: str) -> list[int]:
         token_ids = self.tokenizer.encode(prompt)
         if not token_ids:
@@ -157,15 +190,20 @@ class LLM:
         return token_ids
 
     def stream(
-        self, prompt: str, sampling_params: SamplingParams | None = None
+        self,
+        prompt: str,
+        sampling_params: SamplingParams | None = None,
+        *,
+        adapter: str | None = None,
     ) -> Iterator[StreamedToken]:
         """Complete a prompt token by token; the last item carries the finished request. Up to
         `max_num_seqs` streams may be under way at once."""
-        return self._stream(self._request(prompt, sampling_params or SamplingParams()))
+        return self._stream(self._request(prompt, sampling_params or SamplingParams(), adapter))
 
-    def _request(self, prompt: str, params: SamplingParams) -> Request:
+    def _request(self, prompt: str, params: SamplingParams, adapter: str | None) -> Request:
+        self.runner.check_adapter(adapter)
         ids = self._encode(prompt)
-        return Request(prompt, ids, params, self.tokenizer, self.max_model_len - len(ids))
+        return Request(prompt, ids, params, self.tokenizer, self.max_model_len - len(ids), adapter)
 
     def _stream(self, request: Request) -> Iterator[StreamedToken]:
         sequence = self._take_sequence()
@@ -198,8 +236,8 @@ class LLM:
             self._engine.end(request)
 
     def _find_engine(self) -> Engine:
-        """The board's firmware, where there is one."""
-        if isinstance(self.device, LinkDevice):
+        """The board's firmware, where there is one; it knows nothing of adapters."""
+        if isinstance(self.device, LinkDevice) and not self.compiled.adapters:
             jobs = JobEngine.connect(self.runner, self.device)
             if jobs is not None:
                 return jobs

@@ -41,10 +41,12 @@ class PrefixScorer:
         return logits
 
 
-def device_scorer(runner: ModelRunner) -> PrefixScorer:
-    """Of a scoring program on a device. What it keeps of a sequence depends on its tokens alone, so
-    the bits are those of scoring each sequence from its start."""
-    return PrefixScorer(lambda ids, position: runner.score(ids, position=position))
+def device_scorer(runner: ModelRunner, adapter: str | None = None) -> PrefixScorer:
+    """Of a scoring program on a device, with a resident adapter or none. What it keeps of a
+    sequence depends on its tokens and the adapter alone, so the bits are those of scoring each
+    sequence from its start. There is one sequence, so no two scorers of a runner may take turns.
+    """
+    return PrefixScorer(lambda ids, position: runner.score(ids, position=position, adapter=adapter))
 
 
 def float_scorer(model: FloatModel) -> PrefixScorer:

@@ -10,6 +10,7 @@ from weft.errors import EvaluationError, shown
 from weft.evaluate import Comparison
 from weft.files import JsonObject, as_list, as_object, in_file, read_json_object
 from weft.held_out import AnswerScore
+from weft.kv_format import KVFormat
 from weft.quantize import WeightFormat
 
 __all__ = ["FLOAT", "Judged", "QualityReport", "read_report"]
@@ -24,23 +25,27 @@ _Record = TypeVar("_Record", Comparison, AnswerScore)
 class Judged:
     """One row of the table: a way to run the model, against the float model.
 
-    `arithmetic` is `float`, or a device and its preset; `weights` a format, or `float`. With a
-    format and float arithmetic the numbers are exactly those that the format stands for.
+    `arithmetic` is `float`, or a device and its preset; `weights` and `kv` are formats of the
+    weights and of keys and values, or `float`. With a format of the weights and float arithmetic
+    the numbers are exactly those that the format stands for.
     """
 
     arithmetic: str
     weights: str
+    kv: str
     comparison: Comparison
     answers: AnswerScore | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class QualityReport:
-    """An evaluation of a model on some texts; `texts` is the name of their file."""
+    """An evaluation of a model on some texts; `texts` is the name of their file, `kv_format` what
+    keys and values have where the user leaves it open."""
 
     model: str
     texts: str
     n_texts: int
+    kv_format: str
     rows: tuple[Judged, ...]
 
     @property
@@ -59,25 +64,28 @@ class QualityReport:
         """The formats of the weights, float left out, in the order of the table."""
         return list(dict.fromkeys(row.weights for row in self.rows if row.weights != FLOAT))
 
-    def find(self, weights: str, *, on_device: bool) -> Judged | None:
-        """The row of a format in float arithmetic or on the device; None where there is none."""
+    def find(self, weights: str, *, on_device: bool, kv: str | None = None) -> Judged | None:
+        """The row of a format in float arithmetic or on the device, there with keys and values in
+        the format `kv`, by default the model's; None where there is none."""
+        wanted = (weights, (kv or self.kv_format) if on_device else FLOAT)
         for row in self.rows:
-            if row.weights == weights and (row.arithmetic != FLOAT) == on_device:
+            if (row.weights, row.kv) == wanted and (row.arithmetic != FLOAT) == on_device:
                 return row
         return None
 
     def merged(self, other: "QualityReport") -> "QualityReport":
         """This report with the rows of another one on the same texts; its rows come first where
         both have one. Raises `EvaluationError` when they are not of the same model and texts."""
-        for name in ("model", "texts", "n_texts", "positions"):
+        for name in ("model", "texts", "n_texts", "kv_format", "positions"):
             mine, others = getattr(self, name), getattr(other, name)
             if mine != others:
                 raise EvaluationError(
                     f"a report with {name} {shown(others)} has no place in one with {shown(mine)}."
                 )
-        rows = {(row.arithmetic, row.weights): row for row in (*self.rows, *other.rows)}
+        rows = {(row.arithmetic, row.weights, row.kv): row for row in (*self.rows, *other.rows)}
         formats = list(dict.fromkeys([FLOAT, *WeightFormat, *self.formats, *other.formats]))
-        order = sorted(rows, key=lambda key: (formats.index(key[1]), key[0] != FLOAT))
+        caches = list(dict.fromkeys([FLOAT, *KVFormat, *(kv for _, _, kv in rows)]))
+        order = sorted(rows, key=lambda key: (formats.index(key[1]), caches.index(key[2])))
         return replace(self, rows=tuple(rows[key] for key in order))
 
     def to_json(self) -> dict[str, Any]:
@@ -96,6 +104,7 @@ def read_report(path: Path) -> QualityReport:
             model=_text(record, "model"),
             texts=_text(record, "texts"),
             n_texts=int(_number("n_texts", record.get("n_texts"))),
+            kv_format=_text(record, "kv_format"),
             rows=tuple(_judged(row) for row in rows),
         )
 
@@ -106,6 +115,7 @@ def _judged(value: object) -> Judged:
     return Judged(
         arithmetic=_text(row, "arithmetic"),
         weights=_text(row, "weights"),
+        kv=_text(row, "kv"),
         comparison=_numbers(Comparison, _object("comparison", row.get("comparison"))),
         answers=None if answers is None else _numbers(AnswerScore, _object("answers", answers)),
     )

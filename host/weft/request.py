@@ -13,8 +13,9 @@ __all__ = ["Request"]
 class Request:
     """A prompt, the tokens chosen for it, and the counters of the work that it took part in.
 
-    `room` is how many tokens the context has left behind the prompt; `budget` how many may be
-    chosen; `eos_ids` are those that end the text; `steps` counts the decode steps that it had.
+    `adapter` is the name of the one that it is for, or None; `room` is how many tokens the context
+    has left behind the prompt; `budget` how many may be chosen; `eos_ids` are those that end the
+    text; `steps` counts the decode steps that it had.
     """
 
     def __init__(
@@ -24,8 +25,10 @@ class Request:
         params: SamplingParams,
         tokenizer: Tokenizer,
         room: int,
+        adapter: str | None = None,
     ) -> None:
         self.prompt, self.prompt_ids, self.params = prompt, prompt_ids, params
+        self.adapter = adapter
         self.token_ids: list[int] = []
         self.finish_reason: str | None = None
         self.prefill, self.decode, self.steps = Counters(), Counters(), 0

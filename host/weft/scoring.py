@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from weft.compiler import compile_model
+from weft.compiler.adapters import with_adapters
 from weft.devices import find_preset, open_device
 from weft.errors import EvaluationError, FileError
 from weft.evaluate import LogitsOf, compare
 from weft.float_model import FloatModel
 from weft.held_out import HeldOutStory, read_held_out, score_answers, story_tokens
-from weft.model import LoadedModel
+from weft.kv_format import KVFormat
+from weft.model import Checkpoint, LoadedModel
+from weft.model.lora import Adapter, merged
 from weft.prefix_scoring import device_scorer, float_scorer
 from weft.quality import FLOAT, Judged
 from weft.quantize import WeightFormat
@@ -43,12 +46,18 @@ def read_texts(path: Path, limit: int | None = None) -> list[HeldOutStory]:
 
 
 class Evaluation:
-    """A model and the texts it is judged on."""
+    """A model, with an adapter or none, and the texts it is judged on. Float models have the
+    adapter merged into their weights, devices beside them."""
 
-    def __init__(self, loaded: LoadedModel, stories: Sequence[HeldOutStory]) -> None:
-        self.loaded = loaded
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        stories: Sequence[HeldOutStory],
+        adapter: Adapter | None = None,
+    ) -> None:
+        self.loaded, self.adapter = loaded, adapter
         self.stories = list(stories)
-        self._float = float_scorer(FloatModel(loaded.checkpoint))
+        self._float = float_scorer(FloatModel(self._adapted(loaded.checkpoint)))
         context = loaded.checkpoint.config.max_context
         self._ids = [story_tokens(s, loaded.tokenizer)[:context] for s in self.stories]
         self._judge = [self._float(ids) for ids in self._ids]
@@ -59,15 +68,16 @@ class Evaluation:
         Token embeddings stay float, as they do on the device but for their rounding to float16.
         """
         if weights is None:
-            return self._judged(FLOAT, FLOAT, self._float, answers)
+            return self._judged(FLOAT, FLOAT, FLOAT, self._float, answers)
         plan = WeightPlan(layers=weights, lm_head=weights, token_embedding=None)
-        model = FloatModel(dequantized(self.loaded.checkpoint, plan))
-        return self._judged(FLOAT, weights, float_scorer(model), answers)
+        model = FloatModel(self._adapted(dequantized(self.loaded.checkpoint, plan)))
+        return self._judged(FLOAT, weights, FLOAT, float_scorer(model), answers)
 
     def of_device(
         self,
         weights: WeightFormat,
         *,
+        kv_format: KVFormat,
         device: str,
         preset: str,
         answers: bool = True,
@@ -75,14 +85,25 @@ class Evaluation:
     ) -> Judged:
         """The model on a device."""
         config = find_preset(preset)
-        compiled = compile_model(self.loaded.checkpoint, config, weights, all_logits=True)
+        compiled = compile_model(
+            self.loaded.checkpoint, config, weights, kv_format=kv_format, all_logits=True
+        )
+        name = None
+        if self.adapter is not None:
+            name = self.adapter.name
+            compiled = with_adapters(compiled, {name: self.adapter})
         with open_device(
             device, config, memory_bytes=compiled.memory.size + _SLACK, **(device_options or {})
         ) as opened:
-            scorer = device_scorer(ModelRunner(compiled, opened))
-            return self._judged(f"{device}, {preset}", weights, scorer, answers)
+            scorer = device_scorer(ModelRunner(compiled, opened), name)
+            return self._judged(f"{device}, {preset}", weights, kv_format, scorer, answers)
 
-    def _judged(self, arithmetic: str, weights: str, logits_of: LogitsOf, answers: bool) -> Judged:
+    def _adapted(self, checkpoint: Checkpoint) -> Checkpoint:
+        return checkpoint if self.adapter is None else merged(checkpoint, self.adapter)
+
+    def _judged(
+        self, arithmetic: str, weights: str, kv: str, logits_of: LogitsOf, answers: bool
+    ) -> Judged:
         comparison = compare(
             (ids, judge, judge if logits_of is self._float else logits_of(ids))
             for ids, judge in zip(self._ids, self._judge, strict=True)
@@ -91,6 +112,7 @@ class Evaluation:
         return Judged(
             arithmetic=arithmetic,
             weights=weights,
+            kv=kv,
             comparison=comparison,
             answers=score_answers(logits_of, self.loaded.tokenizer, self.stories)
             if asked

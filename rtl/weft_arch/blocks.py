@@ -11,9 +11,12 @@ from weft_arch.config import BLOCK
 __all__ = [
     "KEY_BITS",
     "KEY_MIN_EXPONENT",
+    "LOW_PLANE_BITS",
     "MIN_EXPONENT",
     "VALUE_BITS",
+    "WIDE_KEY_MIN_EXPONENT",
     "accumulate",
+    "key_planes",
     "quantize",
     "reduce_sum",
 ]
@@ -24,6 +27,10 @@ MIN_EXPONENT = -128
 """Smallest block exponent (signed 8 bits); also the exponent of an all-zero block."""
 KEY_MIN_EXPONENT = -14
 """Smallest exponent of a key block, whose scale is stored as a normal float16."""
+LOW_PLANE_BITS = 7
+"""How much smaller the exponent of a wide key's low plane is than that of its high plane."""
+WIDE_KEY_MIN_EXPONENT = KEY_MIN_EXPONENT + LOW_PLANE_BITS
+"""Smallest exponent of the high plane, so that the low plane's is a normal float16 too."""
 
 
 def quantize(
@@ -43,6 +50,28 @@ def quantize(
     limit = (1 << (bits - 1)) - 1
     scaled = np.rint(np.ldexp(x.astype(np.float64), -exponent[..., None]))
     return np.clip(scaled, -limit, limit).astype(np.int32), exponent
+
+
+def key_planes(
+    values: ArrayLike,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Quantise groups along the last axis to wide keys: 14 bits and a sign, in two int8 planes.
+
+    values: F24 [..., n]. Returns the codes of the high and of the low plane, int32 [..., n], and
+    the high plane's exponents int32 [...]: a value is about
+    ``(128 * high + low) * 2**(exponent - 7)``. With E the largest unbiased exponent of the group,
+    the exponent is ``max(E - 6, WIDE_KEY_MIN_EXPONENT)``. ``value / 2**(exponent - 7)`` is rounded
+    towards zero; its lowest 7 bits, with the value's sign, are the low plane, the others the high.
+    """
+    x = np.asarray(values, np.float32)
+    biased = (x.view(np.uint32) >> np.uint32(23)) & np.uint32(0xFF)
+    largest = biased.max(axis=-1).astype(np.int32)
+    exponent = np.maximum(largest - 127 - (KEY_BITS - 2), WIDE_KEY_MIN_EXPONENT).astype(np.int32)
+    scaled = np.ldexp(x.astype(np.float64), LOW_PLANE_BITS - exponent[..., None])
+    magnitude = np.abs(scaled).astype(np.int32)
+    sign = np.sign(scaled).astype(np.int32)
+    low = magnitude & ((1 << LOW_PLANE_BITS) - 1)
+    return sign * (magnitude >> LOW_PLANE_BITS), sign * low, exponent
 
 
 def accumulate(

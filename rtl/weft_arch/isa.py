@@ -357,12 +357,14 @@ class StreamKV(Instruction):
     """Read the key and value blocks of one KV slot into the weight buffer, for one ATTEND.
 
     B = ceil(``count`` / 32) kv blocks, contiguous from ``address``, each a key part (32 value
-    exponents as int8, then 32/array_cols * k_blocks W8 tiles) and a value part (32*k_blocks blocks
+    exponents as int8, then 32/array_cols * k_blocks W8 tiles, twice as many with ``wide_keys``) and
+    a value part (32*k_blocks blocks
     of 32 int8 codes, one per channel, no scales). Order: K0, K1, V0, K2, V1, ... K(B-1), V(B-2),
     V(B-1), which is the order in which ATTEND consumes them."""
 
     opcode = Opcode.STREAM_KV
     k_blocks: int = _bits(4, "blocks of 32 channels in a slot, at least 1")
+    wide_keys: int = _bits(1, "the slot's keys are in two planes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -419,7 +421,10 @@ class Attend(Instruction):
     The first block has m_old = m_new, sum = out = 0; a block with no visible key changes nothing.
     ``out`` (not yet divided) goes to vector memory words destination + m * destination_stride +
     channel word; reciprocal(sum) to row scalar ``row_scalar`` + m. P is kept in activation blocks
-    probabilities + m and probabilities + rows + m (two buffers, alternating by kv block)."""
+    probabilities + m and probabilities + rows + m (two buffers, alternating by kv block).
+
+    With ``wide_keys`` every activation block k of a query meets two key tiles, the high plane of
+    its channels and then the low one, which are two blocks in the order of the dot product."""
 
     opcode = Opcode.ATTEND
     activation_stride: int = _bits(10, "blocks from query row to query row")
@@ -430,6 +435,7 @@ class Attend(Instruction):
     destination: int = _bits(14, "vector memory word of the output")
     destination_stride: int = _bits(12, "words from query row to query row")
     row_scalar: int = _bits(8, "row scalar of the first query row")
+    wide_keys: int = _bits(1, "the slot's keys are in two planes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -461,7 +467,10 @@ class Vector(Instruction):
     whole slot for VALUES) into one group with one exponent; ``words`` must be a multiple of it,
     unless ``fill`` is set: then each inner iteration makes one group, of ``words`` words placed
     ``group_offset`` words into a group that is zero elsewhere. ACTIVATIONS writes group g of an
-    inner iteration to block d + ... + g. KEYS and VALUES go to STORE_KV in order; d is not used."""
+    inner iteration to block d + ... + g. KEYS and VALUES go to STORE_KV in order; d is not used.
+
+    KEYS with ``wide_keys`` makes two groups of each, `blocks.key_planes`: the high plane, whose
+    exponent is at least -7, and the low plane, whose exponent is 7 less."""
 
     opcode = Opcode.VECTOR
     operation: VectorOp = _bits(3, "what to compute", VectorOp)
@@ -482,6 +491,7 @@ class Vector(Instruction):
     group_words: int = _bits(6, "words per quantised group, 1 to 32")
     fill: int = _bits(1, "one zero-filled group per inner iteration")
     group_offset: int = _bits(5, "first word inside the zero-filled group")
+    wide_keys: int = _bits(1, "KEYS: in two planes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -542,13 +552,15 @@ class StoreKV(Instruction):
             for s in range(slots):                  # slot base: address + s * slot_bytes
                 keys: k_blocks groups of 32 codes; values: one group of 32 * k_blocks codes
 
-    See `weft_arch.layouts` for where the bytes go. Done when the memory has acknowledged all."""
+    With ``wide_keys`` the slots have keys in two planes; keys are 2 * k_blocks groups then. See
+    `weft_arch.layouts` for where the bytes go. Done when the memory has acknowledged all."""
 
     opcode = Opcode.STORE_KV
     values: int = _bits(1, "0: keys, 1: values")
     k_blocks: int = _bits(4, "blocks of 32 channels in a slot, at least 1")
     slots: int = _bits(8, "KV slots, at least 1")
     slot_bytes: int = _bits(32, "bytes from slot to slot")
+    wide_keys: int = _bits(1, "the slots' keys are in two planes")
 
 
 @dataclass(frozen=True, kw_only=True)

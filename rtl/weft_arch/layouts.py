@@ -15,7 +15,9 @@ positions::
 
     32 x int8 value exponent | 32/array_cols x k_blocks W8 tiles (keys) | 32*k_blocks x 32 x int8
 
-Keys are weight tiles whose output channels are positions. Values are stored channel by channel, 32
+Keys are weight tiles whose output channels are positions. A slot of wide keys has two tiles where
+others have one: first the high plane of 32 channels, then their low plane (`blocks.key_planes`),
+each with its own scale. Values are stored channel by channel, 32
 positions each, so that they too stream into the array as columns.
 """
 
@@ -30,6 +32,7 @@ __all__ = [
     "KVLayout",
     "key_scale_bits",
     "pack_codes4",
+    "pack_q8_rows",
     "pack_tiles",
     "q8_row_bytes",
     "unpack_tiles",
@@ -90,6 +93,18 @@ def q8_row_bytes(config: Configuration, dim: int) -> int:
     return beats * config.beat_bytes + dim
 
 
+def pack_q8_rows(
+    config: Configuration, codes: NDArray[np.int8], scales: NDArray[np.float16]
+) -> NDArray[np.uint8]:
+    """Embedding rows in LoadFormat.Q8, uint8 [N, `q8_row_bytes`], of int8 codes [N, k_blocks, 32]
+    and float16 scales [N, k_blocks]."""
+    n, k_blocks, _ = codes.shape
+    rows = np.zeros((n, q8_row_bytes(config, k_blocks * BLOCK)), np.uint8)
+    rows[:, : 2 * k_blocks] = np.ascontiguousarray(scales.astype("<f2")).view(np.uint8)
+    rows[:, -k_blocks * BLOCK :] = codes.reshape(n, -1).view(np.uint8)
+    return rows
+
+
 def key_scale_bits(exponent: int) -> int:
     """The float16 pattern of a key block's scale, ``2**exponent``.
 
@@ -99,10 +114,18 @@ def key_scale_bits(exponent: int) -> int:
 
 @dataclass(frozen=True)
 class KVLayout:
-    """Byte offsets inside one KV slot of ``32 * k_blocks`` channels."""
+    """Byte offsets inside one KV slot of ``32 * k_blocks`` channels.
+
+    ``k_block`` of the offsets counts key tiles: 0 to ``key_blocks`` - 1."""
 
     config: Configuration
     k_blocks: int
+    wide_keys: bool = False
+
+    @property
+    def key_blocks(self) -> int:
+        """Blocks of 32 codes that a position's key takes."""
+        return self.k_blocks << self.wide_keys
 
     @property
     def key_tile_bytes(self) -> int:
@@ -112,7 +135,7 @@ class KVLayout:
     @property
     def key_bytes(self) -> int:
         """The key part of a kv block, value exponents included."""
-        return BLOCK + BLOCK // self.config.array_cols * self.k_blocks * self.key_tile_bytes
+        return BLOCK + BLOCK // self.config.array_cols * self.key_blocks * self.key_tile_bytes
 
     @property
     def value_bytes(self) -> int:
@@ -134,7 +157,7 @@ class KVLayout:
 
     def key_tile_offset(self, position: int, k_block: int) -> int:
         """Where the key tile that holds a position begins."""
-        tile = position % BLOCK // self.config.array_cols * self.k_blocks + k_block
+        tile = position % BLOCK // self.config.array_cols * self.key_blocks + k_block
         return position // BLOCK * self.block_bytes + BLOCK + tile * self.key_tile_bytes
 
     def key_scale_offset(self, position: int, k_block: int) -> int:

@@ -188,6 +188,8 @@ class ArrayPass(data.Struct):
 
     activation_base: ACTIVATION_ADDRESS
     activation_stride: 10
+    activation_twice: 1
+    """two tiles of k meet the same activation block: the planes of wide keys"""
     rows: ROW
     k_blocks: 10
     n_tiles: 16

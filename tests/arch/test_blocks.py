@@ -36,6 +36,18 @@ def test_quantize_is_its_docstring(x: np.ndarray, bits: int, low: int) -> None:
         assert code == max(-limit, min(limit, round(exact)))
 
 
+@given(f24_arrays(32))
+def test_key_planes_are_their_docstring(x: np.ndarray) -> None:
+    high, low, exponent = blocks.key_planes(x)
+    largest = max((math.frexp(v)[1] - 1 for v in x if v), default=-200)
+    assert exponent == max(largest - 6, blocks.KEY_MIN_EXPONENT + 7)
+    for v, *planes in zip(x, high, low, strict=True):
+        exact = Fraction(float(v)) / Fraction(2) ** (int(exponent) - 7)
+        code = math.trunc(exact)
+        assert 128 * planes[0] + planes[1] == code
+        assert all(abs(plane) <= 127 and plane * code >= 0 for plane in planes)
+
+
 @given(f24_arrays(32), st.integers(8, 12))
 def test_quantization_error_is_at_most_one_step(x: np.ndarray, bits: int) -> None:
     codes, exponent = blocks.quantize(x, bits)

@@ -9,7 +9,14 @@ import pytest
 from weft_arch.blocks import KEY_MIN_EXPONENT
 from weft_arch.config import Configuration, preset
 from weft_arch.float24 import from_float16_bits
-from weft_arch.layouts import KVLayout, key_scale_bits, pack_tiles, q8_row_bytes, unpack_tiles
+from weft_arch.layouts import (
+    KVLayout,
+    key_scale_bits,
+    pack_q8_rows,
+    pack_tiles,
+    q8_row_bytes,
+    unpack_tiles,
+)
 
 TINY, DEFAULT = preset("tiny"), preset("default")
 WIDE = dataclasses.replace(DEFAULT, array_cols=16, beat_bytes=16)
@@ -60,13 +67,16 @@ def test_tiles_lie_as_the_module_says(config: Configuration, bits: int) -> None:
 
 
 @CONFIGS
+@pytest.mark.parametrize("wide_keys", [False, True])
 @pytest.mark.parametrize("k_blocks", [1, 2, 4])
-def test_kv_offsets_are_disjoint_and_cover_the_block(config: Configuration, k_blocks: int) -> None:
-    layout = KVLayout(config, k_blocks)
+def test_kv_offsets_are_disjoint_and_cover_the_block(
+    config: Configuration, k_blocks: int, wide_keys: bool
+) -> None:
+    layout = KVLayout(config, k_blocks, wide_keys)
     owners = np.zeros(2 * layout.block_bytes, np.int64)
     for position in range(64):
         owners[layout.exponent_offset(position)] += 1
-        for k in range(k_blocks):
+        for k in range(k_blocks << wide_keys):
             owners[layout.key_scale_offset(position, k) :][:2] += 1
             owners[layout.key_codes_offset(position, k) :][:32] += 1
         for channel in range(32 * k_blocks):
@@ -102,6 +112,16 @@ def test_embedding_rows_pad_their_scales_to_whole_beats() -> None:
     assert q8_row_bytes(DEFAULT, 32) == 8 + 32
     assert q8_row_bytes(DEFAULT, 128) == 8 + 128
     assert q8_row_bytes(DEFAULT, 160) == 16 + 160
+
+
+def test_an_embedding_row_is_its_scales_and_then_its_codes() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(-128, 128, (3, 5, 32)).astype(np.int8)
+    scales = rng.normal(size=(3, 5)).astype(np.float16)
+    rows = pack_q8_rows(DEFAULT, codes, scales)
+    assert rows.shape == (3, q8_row_bytes(DEFAULT, 160))
+    for row, code, scale in zip(rows, codes, scales, strict=True):
+        assert row.tobytes() == scale.tobytes() + bytes(6) + code.tobytes()
 
 
 def test_key_scales_are_powers_of_two() -> None:

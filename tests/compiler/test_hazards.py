@@ -97,6 +97,8 @@ def test_the_loss_of_a_token_is_found(name: str, token: Token) -> None:
         Token.X_LOADED: False,
         Token.ROTATIONS: False,
         Token.HIDDEN_FREE: False,
+        Token.LOW_RANK: False,  # test_adapters.py
+        Token.LOW_RANK_CODES: False,
     }.get(token, True)
     assert (program != list(model.program)) == used, f"{token.name} should be used: {used}"
     if used:

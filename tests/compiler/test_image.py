@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.compiler.models import compiled, model_config, random_model
+from tests.compiler.models import compiled, model_config, random_model, runner, tokens
 from weft.compiler import CompiledModel
 from weft.compiler.memory_image import rope_table
 from weft.errors import CompileError
@@ -109,6 +109,36 @@ def test_four_bit_programs_set_their_codebook(form: WeightFormat) -> None:
     entries = (codebook.entries_low | codebook.entries_high << 64).to_bytes(16, "little")
     np.testing.assert_array_equal(np.frombuffer(entries, np.int8), form.codebook)
     assert not any(isinstance(i, isa.Codebook) for i in compiled().program)
+
+
+def test_embedding_rows_of_8_bit_blocks_are_the_same_numbers() -> None:
+    """Numbers that both formats hold give the same bits; the rows take about half the bytes."""
+    codes = np.random.default_rng(5).integers(-127, 128, (101, 64))
+    codes[:, ::32] = 127  # the largest of each block, so that its scale is 2**-5
+    table = (codes / 32).astype(np.float32)
+    model = dataclasses.replace(
+        MODEL,
+        config=dataclasses.replace(MODEL.config, tied_embeddings=False),
+        token_embedding=table,
+    )
+    wide, narrow = compiled(model), compiled(model, embedding=isa.LoadFormat.Q8)
+    assert region(narrow, "embedding").size == 101 * (64 + 8)
+    assert region(wide, "embedding").size == 101 * 2 * 64
+    logits = []
+    for each in (narrow, wide):
+        of = runner(each)
+        of.prefill(tokens(9), store_logits=True)
+        logits.append(of.logits())
+    assert np.ptp(logits[0]) > 1
+    np.testing.assert_array_equal(*logits)
+
+
+def test_embedding_rows_that_are_no_whole_blocks_stay_float16() -> None:
+    model = random_model(model_config(dim=48))
+    assert compiled(model).memory.embedding == isa.LoadFormat.F16
+    sentence = r"^dim is 48; embedding rows in 8-bit blocks need a multiple of 32\.$"
+    with pytest.raises(CompileError, match=sentence):
+        compiled(model, embedding=isa.LoadFormat.Q8)
 
 
 def test_an_embedding_beyond_float16_is_refused() -> None:

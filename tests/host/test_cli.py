@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from gguf import GGMLQuantizationType as Type
 
+from tests.host.adapter_files import write_gguf_adapter, write_peft
 from tests.host.gguf_files import write_gguf
 from weft.cli import main
 from weft.model import load_model
@@ -59,6 +60,36 @@ def generate(weft: Weft, model: Path) -> Weft:
 def refused(result: Result, sentence: str) -> None:
     """One sentence on standard error, exit code 2, nothing else."""
     assert result == Result(2, "", f"error: {sentence}\n")
+
+
+def test_generate_with_adapters(generate: Weft, tmp_path: Path) -> None:
+    one, two = write_peft(tmp_path / "one"), write_gguf_adapter(tmp_path / "two.gguf")
+
+    def text(*arguments: str | Path) -> str:
+        result = generate("Tom ran", "-n", "8", "--json", *arguments)
+        assert result.code == 0
+        return json.loads(result.out)["text"]
+
+    plain, adapted = text(), text("--lora", one)
+    assert adapted != plain
+    assert text("--lora", f"x={one}", "--lora", two, "--adapter", "x") == adapted
+    assert text("--lora", f"x={one}", "--lora", two, "--adapter", "two") == adapted
+    streamed = generate("Tom ran", "-n", "8", "--lora", one)
+    assert streamed.out.strip() == f"Tom ran{adapted}".strip()
+
+
+def test_generate_refuses_adapters_in_a_sentence(generate: Weft, tmp_path: Path) -> None:
+    one = write_peft(tmp_path / "one")
+    for arguments, sentence in (
+        (("--adapter", "x"), "--adapter is 'x', but --lora gives: none."),
+        (("--lora", one, "--adapter", "x"), "--adapter is 'x', but --lora gives: one."),
+        (("--lora", "=x"), "--lora '=x' must be NAME=PATH or PATH."),
+        (("--lora", "a=x", "--lora", "b=y"), "there are several adapters (a, b); choose with"),
+        (("--lora", "a=x", "--lora", "a=y"), "two adapters are called 'a'; give them names of"),
+    ):
+        result = generate("Tom ran", *arguments)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith(f"error: {sentence}")
 
 
 def test_generate_prints_text_and_what_it_cost(generate: Weft) -> None:
@@ -151,6 +182,10 @@ def test_bad_values_get_a_sentence(generate: Weft, arguments: list[str], sentenc
         (
             ["plan", "--weights", "w3"],
             "weights are 'w3', but must be one of w8, w4, w4s, int4, fp4, nf4, iq4_nl.",
+        ),
+        (
+            ["plan", "--kv-format", "q8"],
+            "the KV format is 'q8', but must be one of auto, k8v8, k16v8.",
         ),
         (["plan", "--prompt", "0"], "the prompt has 0 tokens; this model takes 1 to 512."),
         (["plan", "--set", "array_cols=5"], "array_cols is 5; it must be 4, 8 or 16."),
@@ -349,6 +384,39 @@ def test_eval_json(judged: Weft) -> None:
     assert rows[0]["comparison"]["mean_kl"] == 0
     assert 0 < rows[2]["comparison"]["mean_kl"] < 0.05
     assert rows[2]["answers"] is None
+
+
+def test_formats_of_keys_and_values_are_judged_each(judged: Weft, weft: Weft) -> None:
+    report = json.loads(judged("--json", "-w", "w8", "-n", "1", "--kv-format", "k8v8,k16v8").out)
+    assert [row["kv"] for row in report["rows"]] == ["float", "float", "k8v8", "k16v8"]
+    assert report["kv_format"] == "k16v8"  # heads of 16 channels
+    narrow, wide = (row["comparison"]["mean_kl"] for row in report["rows"][2:])
+    assert narrow != wide
+    alone = json.loads(judged("--json", "-w", "w8", "-n", "1").out)
+    assert alone["rows"][-1] == report["rows"][-1]
+    sentence = "the KV format is 'q8', but must be one of auto, k8v8, k16v8."
+    refused(judged("--kv-format", "k8v8,q8"), sentence)
+    plans = {
+        name: json.loads(weft("plan", "-m", "stories260k", "--kv-format", name, "--json").out)
+        for name in ("auto", "k8v8", "k16v8")
+    }
+    assert plans["auto"] == plans["k16v8"]
+    assert plans["k8v8"]["kv_format"] == "k8v8"
+    moved = {name: plan["decode"]["bytes"]["keys and values"] for name, plan in plans.items()}
+    assert moved["k16v8"] / moved["k8v8"] == 101 / 67
+
+
+def test_eval_judges_adapters_beside_the_weights(judged: Weft, tmp_path: Path) -> None:
+    folder = write_peft(tmp_path / "one")
+
+    def divergences(option: str) -> list[float]:
+        result = judged("--json", "--weights", "w8", "--no-answers", option, folder)
+        return [row["comparison"]["mean_kl"] for row in json.loads(result.out)["rows"]]
+
+    beside, merged = divergences("--lora"), divergences("--lora-merge")
+    assert beside[0] == merged[0] == 0
+    assert beside != merged
+    assert max(*beside, *merged) < 0.05
 
 
 def test_four_bits_searched_say_which_codebook(generate: Weft, judged: Weft, weft: Weft) -> None:

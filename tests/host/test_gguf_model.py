@@ -79,12 +79,17 @@ def test_a_tied_table_in_q8_0_is_the_head_unchanged(stories: LoadedModel, tmp_pa
         (output,) = llm.generate(PROMPTS[0], GREEDY)
         sentence = llm.loaded.repacked.sentence("w8")
         head = as_quantized(llm.loaded.checkpoint.matrix("lm_head"), WeightFormat.W8)
+        where = llm.compiled.memory.regions["embedding"]
+        embedding = llm.compiled.image[where.base - llm.compiled.base :][: where.size]
     assert len(output.token_ids) == 24
     assert sentence == "all 29 matrices are in w8 exactly as the file has them."
     table = gguf_tensors(stories.checkpoint)["token_embd.weight"]
     raw = gguf.quants.quantize(table, Type.Q8_0).reshape(768, 4, 34)
     np.testing.assert_array_equal(head.codes.view(np.uint8), raw[:, :, 2:])
     np.testing.assert_array_equal(head.scales[..., np.newaxis].view(np.uint8), raw[:, :, :2])
+    rows = embedding.reshape(768, -1)
+    np.testing.assert_array_equal(rows[:, :8], raw[:, :, :2].reshape(768, 8))
+    np.testing.assert_array_equal(rows[:, 8:], raw[:, :, 2:].reshape(768, 128))
 
 
 def test_a_q4_0_file_is_the_model_that_weft_quantises(stories: LoadedModel, tmp_path: Path):

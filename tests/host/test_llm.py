@@ -212,6 +212,10 @@ def test_an_empty_prompt_needs_a_beginning_of_text(llm: LLM):
             "device 'fpga' is unknown; there are reference, replay, rtl, serial, tcp.",
         ),
         (
+            {"kv_format": "fp8"},
+            "the KV format is 'fp8', but must be one of auto, k8v8, k16v8.",
+        ),
+        (
             {"max_model_len": 65},
             "max_model_len is 65, but must be between 1 and the 64 positions of the model.",
         ),

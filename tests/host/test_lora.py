@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adapters: the model with one is the model whose weights were changed before they were stored."""
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
-from tests.host.conftest import TINY, tiny_tensors
+from tests.host.adapter_files import (
+    ALPHA,
+    RANK,
+    changed_tensors,
+    write_gguf_adapter,
+    write_peft,
+)
 from weft import LLM, SamplingParams
 from weft.errors import FileError, ModelError
 from weft.float_model import FloatModel
@@ -20,88 +24,11 @@ from weft.model.checkpoint import as_floats
 from weft.model.load import with_adapter
 from weft.model.lora_files import read_adapter
 
-RANK, ALPHA = 4, 8.0
-MODULES = {
-    "model.layers.0.self_attn.q_proj": "blk.0.attn_q",
-    "model.layers.1.self_attn.k_proj": "blk.1.attn_k",
-    "model.layers.1.self_attn.o_proj": "blk.1.attn_output",
-    "model.layers.0.mlp.down_proj": "blk.0.ffn_down",
-}
-CONFIG = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none", "use_dora": False}
-TENSORS = tiny_tensors(TINY)
-
-
-def changes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """A and B of each changed module."""
-    rng = np.random.default_rng(3)
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for module in MODULES:
-        outputs, inputs = TENSORS[f"{module}.weight"].shape
-        shapes = ((RANK, inputs), (outputs, RANK))
-        a, b = (rng.normal(0, 0.2, shape).astype(np.float32) for shape in shapes)
-        found[module] = (a, b)
-    return found
-
-
-def changed_tensors(scale: float) -> dict[str, np.ndarray]:
-    """The weights of the changed modules, with the change in them."""
-    found: dict[str, np.ndarray] = {}
-    for module, (a, b) in changes().items():
-        product = scale * (b.astype(np.float64) @ a.astype(np.float64))
-        found[f"{module}.weight"] = (TENSORS[f"{module}.weight"] + product).astype(np.float32)
-    return found
-
 
 @pytest.fixture
 def peft(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a PEFT folder with changes to its configuration and tensors; None leaves out."""
-
-    def write(
-        config: dict[str, Any] | None = None,
-        tensors: dict[str, Any] | None = None,
-    ) -> Path:
-        folder = tmp_path / "adapter"
-        folder.mkdir(exist_ok=True)
-        fields = {k: v for k, v in (CONFIG | (config or {})).items() if v is not None}
-        (folder / "adapter_config.json").write_text(json.dumps(fields))
-        arrays: dict[str, Any] = {}
-        for module, (a, b) in changes().items():
-            name = f"base_model.model.{module}.lora_"
-            arrays |= {f"{name}A.weight": a, f"{name}B.weight": b}
-        arrays |= tensors or {}
-        save_file(
-            {name: array for name, array in arrays.items() if array is not None},
-            folder / "adapter_model.safetensors",
-        )
-        return folder
-
-    return write
-
-
-def interleaved(b: np.ndarray, heads: int) -> np.ndarray:
-    """llama.cpp's `LlamaModel.permute`, for adapters as for weights."""
-    return b.reshape(heads, 2, -1, b.shape[1]).swapaxes(1, 2).reshape(b.shape)
-
-
-def write_gguf_adapter(path: Path, **fields: Any) -> Path:
-    values = {"type": "adapter", "kind": "lora", "alpha": ALPHA, "architecture": "llama"} | fields
-    writer = gguf.GGUFWriter(path, values["architecture"])
-    writer.add_string("general.type", values["type"])
-    writer.add_string("adapter.type", values["kind"])
-    if values["alpha"] is not None:
-        writer.add_float32("adapter.lora.alpha", values["alpha"])
-    for module, (a, b) in changes().items():
-        heads = {"q_proj": 4, "k_proj": 2}.get(module.rsplit(".", 1)[1])
-        writer.add_tensor(f"{MODULES[module]}.weight.lora_a", a)
-        order = b if heads is None else interleaved(b, heads)
-        writer.add_tensor(f"{MODULES[module]}.weight.lora_b", np.ascontiguousarray(order))
-    for name in values.get("more", ()):
-        writer.add_tensor(name, np.zeros((4, 48), np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    """Writes a PEFT folder: `write_peft`."""
+    return partial(write_peft, tmp_path / "adapter")
 
 
 def same_weights(one: Any, other: Any) -> None:
@@ -142,7 +69,7 @@ def test_a_device_writes_what_the_merged_model_writes(
     make_folder: Callable[..., Path], peft: Callable[..., Path]
 ):
     def tokens(folder: Path, lora: Path | None) -> list[int]:
-        with LLM(folder, device="reference", preset="tiny", lora=lora) as llm:
+        with LLM(folder, device="reference", preset="tiny", lora_merge=lora) as llm:
             (output,) = llm.generate("Tom ran", SamplingParams(temperature=0, max_tokens=12))
         return output.token_ids
 

@@ -144,7 +144,7 @@ class Direct:
             self.attend_row(op, a, address, row, limit)
 
     def attend_row(self, op: Resolved, a: isa.Attend, address: int, row: int, limit: int) -> None:
-        layout = KVLayout(self.config, a.k_blocks)
+        layout = KVLayout(self.config, a.k_blocks, bool(a.wide_keys))
         m_old: int | None = None
         total = np.float32(0)
         out = np.zeros(32 * a.k_blocks, np.float32)
@@ -152,8 +152,11 @@ class Direct:
             fixed: list[int] = []
             for j in range(32):
                 score = np.float32(0)
-                for k in range(a.k_blocks):
-                    query, exponent = self.activation(op.address + row * a.activation_stride + k)
+                for k in range(layout.key_blocks):
+                    of_query = k >> a.wide_keys
+                    query, exponent = self.activation(
+                        op.address + row * a.activation_stride + of_query
+                    )
                     place = address + layout.key_codes_offset(32 * block + j, k)
                     key = self.memory[place : place + 32].view(np.int8)
                     scale = self.u16(address + layout.key_scale_offset(32 * block + j, k))
@@ -263,6 +266,9 @@ class Direct:
                 place = (v.d + o * v.d_outer + i * v.d_inner + g) % self.config.activation_blocks
                 self.codes[place], self.exponents[place] = codes, exponent
                 continue
+            if v.to == isa.VectorDestination.KEYS and v.wide_keys:
+                self.wide_keys(values)
+                continue
             low = (
                 blocks.KEY_MIN_EXPONENT
                 if v.to == isa.VectorDestination.KEYS
@@ -270,6 +276,15 @@ class Direct:
             )
             codes, exponent = blocks.quantize(values, 8, low)
             for part in codes.reshape(-1, 32):
+                self.groups.append((part, int(exponent)))
+
+    def wide_keys(self, values: np.ndarray) -> None:
+        largest = max(abs(float(x)) for x in values)
+        top = max(np.frexp(largest)[1] - 1 if largest else -127, -1)
+        codes = [int(float(x) * 2.0 ** (13 - top)) for x in values]
+        high = np.array([int(c / 128) for c in codes])
+        for plane, exponent in ((high, top - 6), (codes - 128 * high, top - 13)):
+            for part in plane.reshape(-1, 32):
                 self.groups.append((part, int(exponent)))
 
     def reduce(self, op: Resolved, r: isa.Reduce) -> None:
@@ -320,12 +335,12 @@ class Direct:
                 self.memory[place : place + raw.size] = raw
 
     def store_kv(self, op: Resolved, s: isa.StoreKV) -> None:
-        layout = KVLayout(self.config, s.k_blocks)
+        layout = KVLayout(self.config, s.k_blocks, bool(s.wide_keys))
         for r in range(op.count):
             position = op.aux_a + r
             for slot in range(s.slots):
                 base = op.address + slot * s.slot_bytes
-                for k in range(s.k_blocks):
+                for k in range(s.k_blocks if s.values else layout.key_blocks):
                     codes, exponent = self.groups.pop(0)
                     if s.values:
                         self.memory[base + layout.exponent_offset(position)] = exponent & 255

@@ -15,7 +15,7 @@ from weft_arch.layouts import KVLayout, unpack_tiles
 def by_definition(pair: Pair, op: isa.Attend, base: int, rows: int, n_keys: int, position: int):
     """Output [rows, channels] and 1/sum [rows] by `weft_arch.attention` and `weft_arch.blocks`."""
     state, config = pair.state, pair.config
-    layout = KVLayout(config, op.k_blocks)
+    layout = KVLayout(config, op.k_blocks, bool(op.wide_keys))
     where = op.address + np.arange(rows)[:, None] * op.activation_stride + np.arange(op.k_blocks)
     queries = state.codes[where % config.activation_blocks].astype(np.int64)
     exponents = state.exponents[where % config.activation_blocks]
@@ -24,12 +24,13 @@ def by_definition(pair: Pair, op: isa.Attend, base: int, rows: int, n_keys: int,
     limits = attention.key_limits(rows, position, n_keys, bool(op.causal), op.rows_per_position)
     for block in range(-(-n_keys // BLOCK)):
         raw = state.memory.data[base + block * layout.block_bytes :][: layout.block_bytes]
-        keys, scales = unpack_tiles(config, raw[BLOCK : layout.key_bytes], op.k_blocks, 8)
+        keys, scales = unpack_tiles(config, raw[BLOCK : layout.key_bytes], layout.key_blocks, 8)
         scores = np.zeros((rows, BLOCK), np.float32)
-        for k in range(op.k_blocks):
-            partial = queries[:, k] @ keys[:, k].view(np.int8).astype(np.int64).T
+        for k in range(layout.key_blocks):
+            query = k // 2 if op.wide_keys else k
+            partial = queries[:, query] @ keys[:, k].view(np.int8).astype(np.int64).T
             scale = float24.from_float16_bits(scales[:, k])
-            scores = blocks.accumulate(scores, partial, scale, exponents[:, k, None])
+            scores = blocks.accumulate(scores, partial, scale, exponents[:, query, None])
         visible = attention.visible_keys(limits, block * BLOCK)
         result = attention.softmax_block(
             softmax, scores, visible, raw[:BLOCK].view(np.int8), config.activation_bits
@@ -53,11 +54,12 @@ def test_attend_is_its_definition(config, seed: int, data: st.DataObject) -> Non
     rows = draw(st.integers(1, min(config.max_rows, config.accumulator_words // accumulators, 8)))
     n_keys = draw(st.integers(1, 130))
     position = draw(st.integers(0, n_keys + 40))
-    layout = KVLayout(config, k_blocks)
+    wide = draw(st.integers(0, 1))
+    layout = KVLayout(config, k_blocks, bool(wide))
     steep = draw(st.integers(-16, -2))
     for key in range(-(-n_keys // BLOCK) * BLOCK):
         pair.write(base + layout.exponent_offset(key), pair.rng.integers(-12, 3).astype(np.int8))
-        for k in range(k_blocks):
+        for k in range(layout.key_blocks):
             scale = np.float16(2.0 ** min(max(steep + pair.rng.integers(-3, 3), -14), 15))
             pair.write(base + layout.key_scale_offset(key, k), scale)
     op = isa.Attend(
@@ -72,11 +74,13 @@ def test_attend_is_its_definition(config, seed: int, data: st.DataObject) -> Non
         probabilities=48,
         destination=0,
         destination_stride=k_blocks * config.words_per_block,
+        wide_keys=wide,
     )
     out, scale = by_definition(pair, op, base, rows, n_keys, position)
     state = pair.state
     state.scalars[1], state.scalars[2] = position, n_keys
-    pair.machine.run([isa.StreamKV(address=base, count=n_keys, k_blocks=k_blocks), op, isa.Halt()])
+    stream = isa.StreamKV(address=base, count=n_keys, k_blocks=k_blocks, wide_keys=wide)
+    pair.machine.run([stream, op, isa.Halt()])
     words = rows * k_blocks * config.words_per_block
     got = state.vectors[np.arange(words) % len(state.vectors)].reshape(rows, -1)
     np.testing.assert_array_equal(got, out)

@@ -116,18 +116,19 @@ def test_attend(config, seed: int, data: st.DataObject) -> None:
     pair, draw = Pair(config, seed), data.draw
     k_blocks = draw(small(1, 2))
     rows, n_keys = draw(small(1, 5)), draw(small(1, 100))
-    layout, base = KVLayout(config, k_blocks), 1024
+    wide = draw(small(0, 1))
+    layout, base = KVLayout(config, k_blocks, bool(wide)), 1024
     wild = draw(st.booleans())
     for position in range(-(-n_keys // 32) * 32):
         if not wild:
             exponent = pair.rng.integers(-12, -4).astype(np.int8)
             pair.write(base + layout.exponent_offset(position), exponent)
-            for k in range(k_blocks):
+            for k in range(layout.key_blocks):
                 scale = np.float16(2.0 ** pair.rng.integers(-14, -4))
                 pair.write(base + layout.key_scale_offset(position, k), scale)
     words = 32 * k_blocks // config.lanes
     pair.run(
-        isa.StreamKV(address=base, count_reg=3, k_blocks=k_blocks),
+        isa.StreamKV(address=base, count_reg=3, k_blocks=k_blocks, wide_keys=wide),
         isa.Attend(
             address=draw(small(0, 20)),
             count_reg=2,
@@ -141,6 +142,7 @@ def test_attend(config, seed: int, data: st.DataObject) -> None:
             destination=draw(small(0, 255)),
             destination_stride=words + draw(small(0, 2)),
             row_scalar=draw(small(0, 255)),
+            wide_keys=wide,
         ),
         s2=rows,
         s3=n_keys,
@@ -230,13 +232,21 @@ def test_vector_that_quantises(config, seed: int, data: st.DataObject) -> None:
 
 
 @few
-@given(CONFIG, SEED, st.integers(0, 3), st.integers(1, 3), st.integers(1, 2), st.integers(0, 70))
+@given(
+    CONFIG,
+    SEED,
+    st.integers(0, 3),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.integers(0, 70),
+    st.integers(0, 1),
+)
 def test_store_kv_of_several_slots(
-    config, seed: int, rows: int, slots: int, k_blocks: int, position: int
+    config, seed: int, rows: int, slots: int, k_blocks: int, position: int, wide: int
 ) -> None:
     pair = Pair(config, seed)
     words = k_blocks * config.words_per_block
-    slot_bytes = KVLayout(config, k_blocks).slot_bytes(96)
+    slot_bytes = KVLayout(config, k_blocks, bool(wide)).slot_bytes(96)
     for to in (VectorDestination.KEYS, VectorDestination.VALUES):
         values = int(to == VectorDestination.VALUES)
         pair.run(
@@ -248,8 +258,10 @@ def test_store_kv_of_several_slots(
                 a_outer=slots * words,
                 a_inner=words,
                 group_words=words if values else config.words_per_block,
+                wide_keys=wide,
             ),
             isa.StoreKV(
+                wide_keys=wide,
                 count=rows,
                 address=64,
                 aux_a_reg=5,

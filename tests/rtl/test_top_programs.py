@@ -140,11 +140,17 @@ async def attends(bench: Bench) -> None:
     await device.prepare()
     config = device.config
     rng = np.random.default_rng(bench.seed)
-    for k_blocks, keys, causal in ((1, 40, 1), (2, 70, 0), (1, 32, 1)):
+    for k_blocks, keys, causal, wide_keys in (
+        (1, 40, 1, 0),
+        (2, 70, 0, 0),
+        (1, 32, 1, 0),
+        (1, 37, 1, 1),
+        (2, 66, 0, 1),
+    ):
         w = ProgramBuilder(config, rng)
         channels = 32 * k_blocks
         words = channels // config.lanes
-        layout = KVLayout(config, k_blocks)
+        layout = KVLayout(config, k_blocks, bool(wide_keys))
         slot = w.room(layout.slot_bytes(keys))
         for values in (0, 1):
             w.load(keys, channels, 0)
@@ -156,16 +162,27 @@ async def attends(bench: Bench) -> None:
                     words=words,
                     a_outer=words,
                     group_words=words if values else config.words_per_block,
+                    wide_keys=wide_keys,
                 )
             )
             # The groups go straight to the store unit, so the two instructions run at once.
             w.add(
-                isa.StoreKV(address=slot, count=keys, values=values, k_blocks=k_blocks, slots=1),
+                isa.StoreKV(
+                    address=slot,
+                    count=keys,
+                    values=values,
+                    k_blocks=k_blocks,
+                    slots=1,
+                    wide_keys=wide_keys,
+                ),
                 waits=False,
             )
         rows = min(6, config.max_rows)
         # The weight buffer cannot hold it all, so nothing may wait for its end.
-        w.add(isa.StreamKV(address=slot, count=keys, k_blocks=k_blocks), aside=True)
+        w.add(
+            isa.StreamKV(address=slot, count=keys, k_blocks=k_blocks, wide_keys=wide_keys),
+            aside=True,
+        )
         w.load(rows, channels, 0, scale=3.0)
         w.quantize(rows, channels, 0, 7)
         w.add(
@@ -182,6 +199,7 @@ async def attends(bench: Bench) -> None:
                 destination=1024,
                 destination_stride=words,
                 row_scalar=9,
+                wide_keys=wide_keys,
             )
         )
         w.add(

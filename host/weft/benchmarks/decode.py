@@ -9,6 +9,7 @@ from weft.compiler import CompiledModel, compile_model
 from weft.compiler.conventions import batch_scalars, chunk_scalars
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
+from weft.kv_format import KVFormat
 from weft.llm import LLM
 from weft.model import ModelConfig
 from weft.model.shapes import KNOWN_SHAPES
@@ -85,12 +86,16 @@ def batch_ratio(
     )
 
 
-def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Progress) -> Result:
+def cycles_260k(
+    name: str, weights: str, kv_format: KVFormat, prompt: int, target: str, progress: Progress
+) -> Result:
     """Cycles of a model of the stories260K shape on `wide`: of a decode step at position 128, or of
     the prefill of a prompt, from start command to the last interrupt."""
     config = find_preset("wide")
     shape = KNOWN_SHAPES["stories260k"]
-    compiled = compile_model(random_checkpoint(shape), config, WeightFormat(weights))
+    compiled = compile_model(
+        random_checkpoint(shape), config, WeightFormat(weights), kv_format=kv_format
+    )
     size = compiled.memory.size
     with open_device("rtl", config, memory_bytes=size, progress=progress) as device:
         runner = ModelRunner(compiled, device)
@@ -114,11 +119,13 @@ def cycles_260k(name: str, weights: str, prompt: int, target: str, progress: Pro
 
 def resident_260k(name: str, progress: Progress) -> list[Result]:
     """Cycles of a decode step at position 128 of a model of the stories260K shape whose weights are
-    on the chip, from start command to interrupt; and the bytes of weights that it reads from
-    memory: what the weight stream received, less keys and values."""
+    on the chip and whose keys have 8 bits, from start command to interrupt; and the bytes of
+    weights that it reads from memory: what the weight stream received, less keys and values."""
     config, position = find_preset("resident"), 128
     shape = KNOWN_SHAPES["stories260k"]
-    compiled = compile_model(random_checkpoint(shape), config, WeightFormat.W8)
+    compiled = compile_model(
+        random_checkpoint(shape), config, WeightFormat.W8, kv_format=KVFormat.K8V8
+    )
     with open_device("rtl", config, memory_bytes=compiled.memory.size, progress=progress) as device:
         runner = ModelRunner(compiled, device)
         runner.keep_weights()

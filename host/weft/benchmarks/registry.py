@@ -8,6 +8,7 @@ from functools import partial
 from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, prefill, speed
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
+from weft.kv_format import KVFormat
 from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 
 __all__ = ["BENCHMARKS", "Benchmark", "Result", "run_benchmark"]
@@ -96,13 +97,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     **{
         name: Benchmark(
-            doc=f"stories260K shape on preset wide, {weights}, {work}: cycles",
-            run=partial(decode.cycles_260k, name, weights, prompt, target),
+            doc=f"stories260K shape on preset wide, {weights}, {kv}, {work}: cycles",
+            run=partial(decode.cycles_260k, name, weights, kv, prompt, target),
         )
-        for name, weights, work, prompt, target in (
-            ("decode_260k", "w8", "a decode step at position 128", 0, "20,000"),
-            ("decode_260k_w4", "w4", "a decode step at position 128", 0, "20,000"),
-            ("prefill_260k", "w8", "64 tokens of prefill", 64, "90,000"),
+        for name, weights, kv, work, prompt, target in (
+            ("decode_260k", "w8", KVFormat.K8V8, "a decode step at position 128", 0, "20,000"),
+            ("decode_260k_w4", "w4", KVFormat.K8V8, "a decode step at position 128", 0, "20,000"),
+            ("decode_260k_k16v8", "w8", KVFormat.K16V8, "a decode step at position 128", 0, ""),
+            ("prefill_260k", "w8", KVFormat.K8V8, "64 tokens of prefill", 64, "90,000"),
         )
     },
     "resident": Benchmark(

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from weft.cli.console import build_progress, errors, output, tell_loss
-from weft.cli.options import Weights
+from weft.cli.options import KVFormatName, Weights
 from weft.compiler import compile_model
 from weft.devices import find_preset
 from weft.errors import WeftError, shown
+from weft.kv_format import AUTO
 from weft.model import load_model
 from weft.tools import find_tool
 from weft.weight_choice import check_name, choose_format
@@ -45,6 +46,7 @@ def sim(
         typer.Option("--model", "-m", help="Model whose weights are on the board already."),
     ] = None,
     weights: Weights = "w8",
+    kv_format: KVFormatName = AUTO,
     max_model_len: Annotated[
         int | None, typer.Option("--max-model-len", help="Positions of context, with --model.")
     ] = None,
@@ -66,7 +68,12 @@ def sim(
         loaded = load_model(model)
         form = choose_format(weights, loaded.checkpoint)
         compiled = compile_model(
-            loaded.checkpoint, config, form, max_context=max_model_len, max_sequences=1
+            loaded.checkpoint,
+            config,
+            form,
+            kv_format=kv_format,
+            max_context=max_model_len,
+            max_sequences=1,
         )
         tell_loss(loaded, form, asked=weights)
         contents.append((compiled.base, compiled.image.tobytes()))

@@ -11,9 +11,10 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import output
-from weft.cli.options import PresetName, Weights
+from weft.cli.options import KVFormatName, PresetName, Weights
 from weft.embedder import DEFAULT_ENCODER, Embedder
 from weft.errors import PromptError
+from weft.kv_format import AUTO
 from weft.sentence_pairs import cosines, read_pairs, spearman
 
 __all__ = ["embed"]
@@ -43,19 +44,22 @@ def embed(
     device: EncoderDevice = "reference",
     preset: PresetName = "default",
     weights: Weights = "w8",
+    kv_format: KVFormatName = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print the vectors as JSON.")] = False,
 ) -> None:
     """Print how alike texts are by the cosines of their embeddings, or the embeddings."""
     if sts is not None:
         pairs = read_pairs(sts)
-        embedder = Embedder(model, device=device, preset=preset, weights=weights)
+        embedder = Embedder(
+            model, device=device, preset=preset, weights=weights, kv_format=kv_format
+        )
         found = spearman(cosines(embedder, pairs), [pair.score for pair in pairs])
         judged = {"model": model, "pairs": len(pairs), "spearman": found}
         typer.echo(json.dumps(judged) if as_json else f"{len(pairs)} pairs, Spearman {found:.4f}")
         return
     if not texts:
         raise PromptError("there is no text to embed.")
-    embedder = Embedder(model, device=device, preset=preset, weights=weights)
+    embedder = Embedder(model, device=device, preset=preset, weights=weights, kv_format=kv_format)
     vectors = embedder.embed(texts)
     if as_json:
         rows = [

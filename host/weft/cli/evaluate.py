@@ -9,10 +9,12 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output, tell_loss
-from weft.cli.options import Adapter, DeviceName, ModelName, PresetName
+from weft.cli.options import DeviceName, MergedAdapter, ModelName, PresetName
 from weft.errors import EvaluationError, WeftError
+from weft.kv_format import AUTO, check_kv_name, choose_kv_format
 from weft.model import LoadedModel, held_out_path, load_model
 from weft.model.load import DEFAULT_MODEL, with_adapter
+from weft.model.lora_files import read_adapter
 from weft.profile.plots import MISSING, have_matplotlib
 from weft.quality import QualityReport
 from weft.quality_plots import plot_report
@@ -29,11 +31,23 @@ def evaluate(
     weights: Annotated[
         str, typer.Option("--weights", "-w", help="Formats to judge, separated by commas.")
     ] = "w8,w4",
+    kv_formats: Annotated[
+        str,
+        typer.Option(
+            "--kv-format",
+            help="Formats of keys and values to judge with each, separated by commas: k8v8, k16v8, "
+            "or auto, which is k16v8 for narrow heads.",
+        ),
+    ] = AUTO,
     texts: Annotated[
         Path | None,
         typer.Option("--texts", help="Held-out .jsonl, or a JSON list; default: the model's own."),
     ] = None,
-    lora: Adapter = None,
+    lora: Annotated[
+        str | None,
+        typer.Option("--lora", help="Adapter to judge beside the weights: a folder or GGUF file."),
+    ] = None,
+    lora_merge: MergedAdapter = None,
     limit: Annotated[
         int | None, typer.Option("-n", "--limit", help="Judge on the first N texts only.")
     ] = None,
@@ -50,29 +64,43 @@ def evaluate(
     names = weights.split(",")
     for name in names:
         check_name(name)
+    for name in kv_formats.split(","):
+        check_kv_name(name)
     if plots is not None and not have_matplotlib():
         raise WeftError(MISSING)
     loaded = load_model(model)
-    if lora is not None:
-        loaded = with_adapter(loaded, Path(lora))
+    if lora_merge is not None:
+        loaded = with_adapter(loaded, Path(lora_merge))
+    adapter = None if lora is None else read_adapter(Path(lora), loaded.checkpoint.config)
     path = texts or _held_out(loaded)
     stories = read_texts(path, limit)
-    evaluation = Evaluation(loaded, stories)
+    evaluation = Evaluation(loaded, stories, adapter)
+    shape = loaded.checkpoint.config
+    caches = list(dict.fromkeys(choose_kv_format(kv, shape) for kv in kv_formats.split(",")))
     judged = [evaluation.of_float(answers=answers)]
     for name in names:
         one = choose_format(name, loaded.checkpoint)
         errors.print(f"judging {one} ...", style="dim")
         judged.append(evaluation.of_float(one, answers=answers))
-        with build_progress() as progress:
-            options = {"progress": progress}
-            judged.append(
-                evaluation.of_device(
-                    one, device=device, preset=preset, answers=answers, device_options=options
+        for kv in caches:
+            with build_progress() as progress:
+                judged.append(
+                    evaluation.of_device(
+                        one,
+                        kv_format=kv,
+                        device=device,
+                        preset=preset,
+                        answers=answers,
+                        device_options={"progress": progress},
+                    )
                 )
-            )
         tell_loss(loaded, one, asked=name)
     report = QualityReport(
-        model=loaded.name, texts=path.name, n_texts=len(stories), rows=tuple(judged)
+        model=loaded.name,
+        texts=path.name,
+        n_texts=len(stories),
+        kv_format=choose_kv_format(AUTO, shape),
+        rows=tuple(judged),
     )
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=1))
@@ -98,14 +126,15 @@ def _table(report: QualityReport) -> Table:
         box=None,
         padding=(0, 2, 0, 0),
     )
-    columns = ("arithmetic", "weights", "mean KL", "99.9 %", "top-1", "perplexity", "exact")
+    columns = ("arithmetic", "weights", "KV", "mean KL", "99.9 %", "top-1", "perplexity", "exact")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < 2 else "right", no_wrap=True)
+        table.add_column(column, justify="left" if number < 3 else "right", no_wrap=True)
     for row in report.rows:
         c, a = row.comparison, row.answers
         table.add_row(
             row.arithmetic,
             row.weights,
+            row.kv,
             f"{c.mean_kl:.6f}",
             f"{c.p999_kl:.4f}",
             f"{100 * c.top1_agreement:.2f} %",

@@ -11,8 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, output, tell_loss
-from weft.cli.options import Adapter, DeviceName, ModelName, PresetName, Weights
+from weft.cli.options import (
+    Adapters,
+    DeviceName,
+    KVFormatName,
+    MergedAdapter,
+    ModelName,
+    PresetName,
+    Weights,
+    adapter_paths,
+)
 from weft.errors import WeftError, shown
+from weft.kv_format import AUTO
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.outputs import Metrics, StreamedToken
@@ -40,7 +50,13 @@ def generate(
     top_p: Annotated[float, typer.Option("--top-p", help="Among the likeliest of mass p.")] = 1.0,
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same tokens.")] = None,
     weights: Weights = "w8",
-    lora: Adapter = None,
+    kv_format: KVFormatName = AUTO,
+    lora: Adapters = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option("--adapter", help="Which of several --lora to use.", metavar="NAME"),
+    ] = None,
+    lora_merge: MergedAdapter = None,
     tokenizer: Annotated[
         str | None, typer.Option("--tokenizer", help="Tokenizer file of a llama2.c model.")
     ] = None,
@@ -61,6 +77,8 @@ def generate(
     )
     if wave is not None and device != "rtl":
         raise WeftError(f"--wave needs the device rtl; {shown(device)} has no signals.")
+    adapters = adapter_paths(lora)
+    chosen = _chosen(adapter, list(adapters))
     waves = {} if wave is None else {"trace": wave}
     with build_progress() as report:
         llm = LLM(
@@ -68,8 +86,10 @@ def generate(
             device=device,
             preset=preset,
             weights=weights,
+            kv_format=kv_format,
             tokenizer=tokenizer,
-            lora=lora,
+            adapters=adapters,
+            lora_merge=lora_merge,
             max_model_len=max_model_len,
             max_num_seqs=min(len(prompts), _AT_ONCE),
             device_options={"progress": report, **waves},
@@ -77,12 +97,25 @@ def generate(
     with llm:
         tell_loss(llm.loaded, llm.compiled.weights, asked=weights)
         if as_json:
-            for finished in llm.generate(prompts, params):
+            for finished in llm.generate(prompts, params, adapter=chosen):
                 typer.echo(json.dumps(finished.to_json()))
             return
-        streams = [llm.stream(prompt, params) for prompt in prompts]  # all are checked first
+        # All are checked before the first one runs.
+        streams = [llm.stream(prompt, params, adapter=chosen) for prompt in prompts]
         for prompt, stream in zip(prompts, streams, strict=True):
             errors.print(_summary(_show(prompt, stream)))
+
+
+def _chosen(adapter: str | None, names: list[str]) -> str | None:
+    """The adapter to use: the only one, or that which the user has named."""
+    if adapter is None and len(names) < 2:
+        return names[0] if names else None
+    if adapter is None:
+        raise WeftError(f"there are several adapters ({', '.join(names)}); choose with --adapter.")
+    if adapter not in names:
+        there = ", ".join(names) or "none"
+        raise WeftError(f"--adapter is {shown(adapter)}, but --lora gives: {there}.")
+    return adapter
 
 
 def _show(prompt: str, stream: Iterator[StreamedToken]) -> Metrics:

@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["Adapter", "DeviceName", "ModelName", "PresetName", "Weights"]
+from weft.errors import WeftError, shown
+
+__all__ = [
+    "Adapters",
+    "DeviceName",
+    "KVFormatName",
+    "MergedAdapter",
+    "ModelName",
+    "PresetName",
+    "Weights",
+    "adapter_paths",
+]
 
 ModelName = Annotated[
     str,
@@ -28,7 +40,39 @@ Weights = Annotated[
         help="w8, w4, or 4 bits for a model in floats: w4s, int4, fp4, nf4, iq4_nl.",
     ),
 ]
-Adapter = Annotated[
-    str | None,
-    typer.Option("--lora", help="Adapter to add to the weights: a PEFT folder or a GGUF file."),
+KVFormatName = Annotated[
+    str,
+    typer.Option(
+        "--kv-format",
+        help="Bits of cached keys and values: k8v8, k16v8, or auto: k16v8 for narrow heads.",
+    ),
 ]
+Adapters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lora",
+        help="Adapter beside the weights: a PEFT folder or a GGUF file; repeatable.",
+        metavar="[NAME=]PATH",
+    ),
+]
+MergedAdapter = Annotated[
+    str | None,
+    typer.Option("--lora-merge", help="Adapter to add to the weights while they are loaded."),
+]
+
+
+def adapter_paths(given: list[str] | None) -> dict[str, Path]:
+    """What `--lora` says: paths by name, which is that of the folder, or of the file without its
+    ending, where none is given. Raises `WeftError` for a name that is empty or given twice."""
+    found: dict[str, Path] = {}
+    for text in given or []:
+        name, equals, path = text.partition("=")
+        if not equals:
+            path = text
+            name = Path(path).stem if path.endswith(".gguf") else Path(path).name
+        if not name or not path:
+            raise WeftError(f"--lora {shown(text)} must be NAME=PATH or PATH.")
+        if name in found:
+            raise WeftError(f"two adapters are called {shown(name)}; give them names of their own.")
+        found[name] = Path(path)
+    return found

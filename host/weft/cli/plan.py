@@ -10,11 +10,12 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import output
-from weft.cli.options import ModelName, PresetName, Weights
+from weft.cli.options import KVFormatName, ModelName, PresetName, Weights
 from weft.devices import find_preset
 from weft.errors import CompileError, WeftError, shown
 from weft.forecast import Forecast, ModelForecast, forecast_model
 from weft.forecast.costs import tile_cycles
+from weft.kv_format import AUTO
 from weft.model import ModelConfig, load_model
 from weft.model.gguf import read_gguf_config
 from weft.model.gguf_file import is_gguf
@@ -32,6 +33,7 @@ def plan(
     model: ModelName = DEFAULT_MODEL,
     preset: PresetName = "default",
     weights: Weights = "w8",
+    kv_format: KVFormatName = AUTO,
     context: Annotated[
         int | None, typer.Option("--context", help="Positions that a decode step sees.")
     ] = None,
@@ -55,7 +57,15 @@ def plan(
     if fits:
         output.print(_fits(config, form))
         return
-    found = forecast_model(_shape(model), config, form, context=context, prompt=prompt, batch=batch)
+    found = forecast_model(
+        _shape(model),
+        config,
+        form,
+        kv_format=kv_format,
+        context=context,
+        prompt=prompt,
+        batch=batch,
+    )
     if as_json:
         typer.echo(json.dumps(_as_json(found, form)))
         return
@@ -106,12 +116,16 @@ def _as_json(found: ModelForecast, form: WeightFormat) -> dict[str, object]:
             "bottleneck": found.bottleneck(of),
         }
 
-    if found.is_encoder:
-        text = {"tokens": found.prompt, **phase(found.prefill)}
-        return {"preset": found.config.name, "weights": form.value, "text": text}
-    return {
+    formats = {
         "preset": found.config.name,
         "weights": form.value,
+        "kv_format": found.layout.memory.kv_format.value,
+    }
+    if found.is_encoder:
+        text = {"tokens": found.prompt, **phase(found.prefill)}
+        return {**formats, "text": text}
+    return {
+        **formats,
         "prompt": found.prompt,
         "context": found.context,
         "prefill": phase(found.prefill),
@@ -188,7 +202,8 @@ def _places(found: ModelForecast) -> Table:
         rows = 1 if name == "lm_head" else _rows(found)
         table.add_row(name, place, f"{size:,}", bound(1), bound(rows))
     regions = layout.memory.regions
-    table.add_row("keys and values", "memory (stream)", f"{regions['kv'].size:,}", "", "")
+    cached = f"keys and values, {layout.memory.kv_format}"
+    table.add_row(cached, "memory (stream)", f"{regions['kv'].size:,}", "", "")
     word_bytes, block_bytes = 3 * config.lanes, (32 * config.activation_bits + 8) // 8
     places = [
         *((n, "memory (loads)", regions[n].size) for n in _LOADED),

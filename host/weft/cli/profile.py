@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output, write_file
-from weft.cli.options import ModelName, PresetName, Weights
+from weft.cli.options import KVFormatName, ModelName, PresetName, Weights
 from weft.errors import WeftError
+from weft.kv_format import AUTO
 from weft.llm import LLM
 from weft.model.load import DEFAULT_MODEL
 from weft.profile import Run, record
@@ -34,6 +35,7 @@ def profile(
     model: ModelName = DEFAULT_MODEL,
     preset: PresetName = "default",
     weights: Weights = "w8",
+    kv_format: KVFormatName = AUTO,
     steps: Annotated[int, typer.Option("-n", "--steps", help="Tokens to decode.")] = 2,
     folder: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the trace and the pictures.")
@@ -47,6 +49,7 @@ def profile(
             model,
             preset=preset,
             weights=weights,
+            kv_format=kv_format,
             device="rtl",
             device_options={"progress": report, "observed": True},
         )

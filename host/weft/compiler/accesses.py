@@ -27,7 +27,7 @@ from weft_arch.isa import (
     VectorOp,
 )
 
-__all__ = ["Access", "Space", "accesses"]
+__all__ = ["Access", "Space", "accesses", "groups_made", "groups_stored"]
 
 Index = NDArray[np.int64]
 
@@ -55,6 +55,20 @@ class Access:
 def _grid(base: int, outer: int, inner: int, words: int, by_outer: int, by_inner: int) -> Index:
     o, i, w = np.ogrid[:outer, :inner, :words]
     return (base + o * by_outer + i * by_inner + w).reshape(-1)
+
+
+def groups_made(step: Step, v: Vector, config: Configuration) -> int:
+    """Blocks of 32 codes that a VECTOR gives to STORE_KV."""
+    if v.to not in (VectorDestination.KEYS, VectorDestination.VALUES):
+        return 0
+    planes = 2 if v.wide_keys and v.to is VectorDestination.KEYS else 1
+    return planes * step.count * v.inner * v.words * config.lanes // BLOCK
+
+
+def groups_stored(step: Step, s: StoreKV) -> int:
+    """Blocks of 32 codes that a STORE_KV takes."""
+    planes = 2 if s.wide_keys and not s.values else 1
+    return planes * step.count * s.slots * s.k_blocks
 
 
 def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]:
@@ -107,7 +121,7 @@ def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]
             for row in range(rows):
                 memory(True, step.address + row * i.row_bytes, 4 * config.lanes * i.words)
         case StoreKV():
-            layout = layouts.KVLayout(config, i.k_blocks)
+            layout = layouts.KVLayout(config, i.k_blocks, bool(i.wide_keys))
             blocks = {(step.aux_a + r) // BLOCK for r in range(rows)}
             for slot in range(i.slots):
                 for block in blocks:
@@ -117,7 +131,7 @@ def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]
             on(Space.TOP_K, False, np.zeros(1, np.int64))
             memory(True, step.address, 8 * config.top_k_entries)
         case StreamKV():
-            layout = layouts.KVLayout(config, i.k_blocks)
+            layout = layouts.KVLayout(config, i.k_blocks, bool(i.wide_keys))
             memory(False, step.address, -(-step.count // BLOCK) * layout.block_bytes)
         case _:
             pass

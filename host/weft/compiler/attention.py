@@ -65,17 +65,17 @@ class AttentionLayer(HeadRows):
         (kv_part,), (q_part,) = self.memory.parts("wk"), self.memory.parts("wq")
         (o_part,) = self.memory.parts("wo")
         self.add(
-            self.stream((kv_part, q_part), 0, Register.WEIGHTS),
+            *self.streams((kv_part, q_part), 0),
             self.load_parameters("a", block, 0, register=Register.PARAMETERS),
             *self.branch_in(
                 "a", block, "attention_norm", o_part, wait=Token.X, signal=Token.NORMED
             ),
-            self.keys_values_product(kv_part, Token.NORMED),
+            *self.keys_values_product(kv_part, Token.NORMED),
         )
         free = 0 if chip.queries_apart else Token.KEYS_VALUES_FREE
-        queries = self.queries_product(wait_a=free)
+        queries = list(self.queries_product(wait_a=free))
         keys_values = list(self.keys_values(free=free))
-        self.add(*([queries, *keys_values] if chip.queries_apart else [*keys_values, queries]))
+        self.add(*([*queries, *keys_values] if chip.queries_apart else [*keys_values, *queries]))
         for values in (0, 1):
             self.store_kv(values)
         slots, row_words = range(chip.heads.n_slots), self.words(self.model.q_dim)
@@ -84,9 +84,9 @@ class AttentionLayer(HeadRows):
         self.attend_groups()
         self.attention_out()
 
-    def keys_values_product(self, part: WeightPart, wait: int) -> Instruction:
-        """The MATMUL of keys and values, or of either."""
-        return self.matmul(
+    def keys_values_product(self, part: WeightPart, wait: int) -> Iterable[Instruction]:
+        """The product of keys and values, or of either."""
+        return self.product(
             part,
             "normed",
             self.chip.vector["keys_values"].base,
@@ -95,10 +95,10 @@ class AttentionLayer(HeadRows):
             signal_a=Token.KEYS_VALUES,
         )
 
-    def queries_product(self, wait_a: int) -> Instruction:
-        """The MATMUL of queries."""
+    def queries_product(self, wait_a: int) -> Iterable[Instruction]:
+        """The product of queries."""
         (part,) = self.memory.parts("wq")
-        return self.matmul(
+        return self.product(
             part,
             "normed",
             self.chip.vector["queries"].base,
@@ -128,7 +128,7 @@ class AttentionLayer(HeadRows):
         (part,) = self.memory.parts("wo")
         rest = self.memory.layer_parts[self.memory.layer_parts.index(part) :]
         self.add(
-            self.stream(rest, self.memory.bytes_before(part, self.config), Register.WEIGHTS),
+            *self.streams(rest, self.memory.bytes_before(part, self.config)),
             *self.branch_out(
                 "a",
                 self.memory.parameters.attention,
@@ -147,6 +147,7 @@ class AttentionLayer(HeadRows):
             k_blocks=self.chip.heads.k_blocks,
             slots=self.chip.heads.n_slots,
             slot_bytes=self.memory.slot_bytes,
+            wide_keys=self.memory.wide_keys,
             **fields,
         )
 
@@ -167,6 +168,7 @@ class AttentionLayer(HeadRows):
             address_reg=group.kv,
             count_reg=Register.CONTEXT,
             k_blocks=self.chip.heads.k_blocks,
+            wide_keys=self.memory.wide_keys,
         )
 
     def attend(self, slot: int, group: RowGroup) -> Instruction:
@@ -189,6 +191,7 @@ class AttentionLayer(HeadRows):
             destination=self._attention_word(slot) + first_row * heads.slot_words,
             destination_stride=heads.slot_words,
             row_scalar=self._row_scalar(slot, group),
+            wide_keys=self.memory.wide_keys,
         )
 
     def _attended_codes(self, group: RowGroup) -> int:

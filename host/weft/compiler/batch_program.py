@@ -7,6 +7,7 @@ BATCH_REGISTER on name the rows; see `conventions.batch_scalars`.
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from weft.compiler.attention import RowGroup
@@ -17,10 +18,19 @@ from weft.compiler.conventions import (
     Register,
     Token,
 )
+from weft.compiler.plan import OnChipPlan
 from weft.compiler.transformer_program import TransformerProgram
-from weft_arch.isa import Scalar, ScalarOp
+from weft_arch.isa import Instruction, Scalar, ScalarOp
 
-__all__ = ["BatchProgram"]
+__all__ = ["Batch", "BatchProgram"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The program for a step of up to ``chip.chunk_rows`` sequences."""
+
+    chip: OnChipPlan
+    program: tuple[Instruction, ...]
 
 
 class BatchProgram(TransformerProgram):

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model made ready for one accelerator configuration."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import graph, plan
+from weft.compiler.adapter_program import ResidentAdapter
+from weft.compiler.batch_program import Batch
 from weft.compiler.conventions import (
     BATCH_POSITION_BITS,
     BATCH_SEQUENCE_BITS,
@@ -22,21 +25,23 @@ from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
 from weft.errors import CompileError
+from weft.kv_format import AUTO, choose_kv_format
 from weft.model import Checkpoint, ModelConfig
+from weft.model.checkpoint import StoredMatrix
 from weft.quantize import WeightFormat
-from weft_arch.config import Configuration
+from weft_arch.config import BLOCK, Configuration
 from weft_arch.encoding import EncodingError, write_image
-from weft_arch.isa import INSTRUCTION_BYTES, Instruction
+from weft_arch.isa import INSTRUCTION_BYTES, Instruction, LoadFormat
 
-__all__ = ["Batch", "CompiledModel", "Layout", "Programs", "compile_model", "lay_out"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """The program for a step of up to ``chip.chunk_rows`` sequences."""
-
-    chip: OnChipPlan
-    program: tuple[Instruction, ...]
+__all__ = [
+    "Batch",
+    "CompiledModel",
+    "Layout",
+    "Programs",
+    "compile_model",
+    "instruction_bytes",
+    "lay_out",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,12 @@ class CompiledModel(Programs):
     memory: MemoryPlan
     image: NDArray[np.uint8]
     program_file: bytes
+    adapters: Mapping[str, ResidentAdapter] = field(default_factory=dict[str, ResidentAdapter])
+    """resident beside it, by name (`weft.compiler.adapters`)"""
+    adapter_images: Mapping[int, NDArray[np.uint8]] = field(
+        default_factory=dict[int, NDArray[np.uint8]]
+    )
+    """their programs and weights, by address"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +106,23 @@ def lay_out(
     config: Configuration,
     weights: WeightFormat,
     *,
+    kv_format: str = AUTO,
     max_context: int | None = None,
     max_sequences: int = 1,
     base: int = 0,
     all_logits: bool = False,
     chunk_rows: int | None = None,
+    embedding: LoadFormat = LoadFormat.F16,
 ) -> Layout:
     """Everything of `compile_model` that needs no weights."""
     reason = unsupported(model)
     if reason is not None:
         raise CompileError(reason)
-    context = _context(model, max_context)
+    if embedding == LoadFormat.Q8 and model.dim % BLOCK:
+        raise CompileError(
+            f"dim is {model.dim}; embedding rows in 8-bit blocks need a multiple of {BLOCK}."
+        )
+    context, kv = _context(model, max_context), choose_kv_format(kv_format, model)
     model_graph = graph.transformer_graph(model)
     graph.check(model_graph)
     chip = plan.plan_chip(model_graph, config, all_logits=all_logits, chunk_rows=chunk_rows)
@@ -122,6 +139,8 @@ def lay_out(
             batch=batch,
             long=long,
             weights=weights,
+            kv_format=kv,
+            embedding=embedding,
             max_context=context,
             max_sequences=max_sequences,
             base=base,
@@ -181,29 +200,38 @@ def compile_model(
     config: Configuration,
     weights: WeightFormat,
     *,
+    kv_format: str = AUTO,
     max_context: int | None = None,
     max_sequences: int = 1,
     base: int = 0,
     all_logits: bool = False,
     chunk_rows: int | None = None,
+    embedding: LoadFormat | None = None,
 ) -> CompiledModel:
     """Compile a checkpoint for ``config``.
 
+    ``kv_format`` is the name of a `KVFormat`, or what suits the model (`choose_kv_format`).
     ``max_context`` defaults to the model's; ``all_logits`` makes a scoring program that stores the
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
+    Rows of the ``embedding`` are F16 or Q8; by default Q8 where their file has blocks that stay
+    unchanged so, else F16.
     Raises `CompileError` when the model does not fit.
     """
     context = _context(checkpoint.config, max_context)
     weight_format = WeightFormat(weights)
+    if embedding is None:
+        embedding = _embedding_format(checkpoint)
     layout = lay_out(
         checkpoint.config,
         config,
         weight_format,
+        kv_format=kv_format,
         max_context=context,
         max_sequences=max_sequences,
         base=base,
         all_logits=all_logits,
         chunk_rows=chunk_rows,
+        embedding=embedding,
     )
     chip, memory = layout.chip, layout.memory
 
@@ -239,9 +267,7 @@ def compile_model(
         check(layout.keep, {})
         programs["keep_program"] = layout.keep
     for region, program in programs.items():
-        raw = np.frombuffer(
-            _encoded(config, program)[-INSTRUCTION_BYTES * len(program) :], np.uint8
-        )
+        raw = instruction_bytes(config, program)
         start = memory.regions[region].base - base
         image[start : start + raw.size] = raw
     return CompiledModel(
@@ -260,6 +286,18 @@ def compile_model(
         image=image,
         program_file=_encoded(config, layout.program),
     )
+
+
+def _embedding_format(checkpoint: Checkpoint) -> LoadFormat:
+    """The one that loses the least: int8 blocks of a file stay as they are, all else is float16."""
+    table = checkpoint.token_embedding
+    keeps = isinstance(table, StoredMatrix) and table.in_int8_blocks
+    return LoadFormat.Q8 if keeps and table.shape[1] % BLOCK == 0 else LoadFormat.F16
+
+
+def instruction_bytes(config: Configuration, program: tuple[Instruction, ...]) -> NDArray[np.uint8]:
+    """A program as it lies in memory."""
+    return np.frombuffer(_encoded(config, program)[-INSTRUCTION_BYTES * len(program) :], np.uint8)
 
 
 def _encoded(config: Configuration, program: tuple[Instruction, ...]) -> bytes:

@@ -8,11 +8,13 @@ from itertools import pairwise
 from weft_arch.isa import N_SCALARS
 
 __all__ = [
+    "ADAPTER",
     "BATCH_POSITION_BITS",
     "BATCH_REGISTER",
     "BATCH_SEQUENCE_BITS",
     "ENCODER_CHUNKS",
     "ENCODER_CHUNK_ROWS",
+    "MOST_ADAPTED_ROWS",
     "MOST_BATCH_ROWS",
     "Register",
     "Token",
@@ -56,10 +58,15 @@ class Register(IntEnum):
     LAST_ROW = 14
 
 
+ADAPTER = 15
+"""In a program with a side path: address of the adapter's weights of the layer, at the beginning
+and at the end of a run of the first one's."""
 BATCH_REGISTER = 8
 """First of the registers that name a batch's rows; a chunk uses them otherwise."""
 MOST_BATCH_ROWS = N_SCALARS - BATCH_REGISTER
 """Sequences that one run of a batch program continues at most."""
+MOST_ADAPTED_ROWS = ADAPTER - BATCH_REGISTER
+"""The same of one with a side path."""
 BATCH_POSITION_BITS = 16
 BATCH_SEQUENCE_BITS = 15
 """A batch register: position, sequence, and 1 in the highest bit."""
@@ -102,13 +109,17 @@ class Token(IntEnum):
     """used there too: x ready to be stored"""
     HEADS_FREE = 25
     """used where the slots of attention take turns"""
-    X_STORED = 26
+    LOW_RANK = 26
+    """used where adapters are, whose A x is ready to be quantised"""
+    LOW_RANK_CODES = 27
+    """used there too: a matrix's A x is quantised"""
+    X_STORED = 28
     """used in chunks of long prompts: the rows of x in the inner buffer's words are in memory"""
-    X_LOADED = 27
+    X_LOADED = 29
     """used there: x is on the chip again"""
-    ROTATIONS = 28
+    ROTATIONS = 30
     """used there: rotations are loaded layer by layer"""
-    HIDDEN_FREE = 29
+    HIDDEN_FREE = 31
     """used there: a piece of the hidden codes is multiplied"""
 
 

@@ -39,7 +39,7 @@ class EmbeddingLayer(Norms):
                 address=memory.regions["embedding"].base,
                 aux_a_reg=r.ADDRESS,
                 count_reg=r.ROWS,
-                format=LoadFormat.F16,
+                format=memory.embedding,
                 gather=1,
                 words=words,
                 destination=self.chip.vector["x"].base,

@@ -140,9 +140,9 @@ class EncoderProgram(TransformerProgram):
             self.stream((keys, values), 0, Register.WEIGHTS),
             self.load_parameters("a", block, 0, register=Register.PARAMETERS),
             *self.branch_in("a", block, "attention_norm", None, wait=Token.X, signal=Token.NORMED),
-            self.keys_values_product(keys, Token.NORMED),
+            *self.keys_values_product(keys, Token.NORMED),
             *self.keys_values(("wk",), values_free),
-            self.keys_values_product(values, values_free),
+            *self.keys_values_product(values, values_free),
             *self.keys_values(("wv",)),
         )
         for which in (0, 1):
@@ -163,7 +163,7 @@ class EncoderProgram(TransformerProgram):
             self.stream((part,), before(part, self.config), Register.WEIGHTS),
             self.load_parameters("a", block, 0, register=Register.PARAMETERS),
             *self.branch_in("a", block, "attention_norm", out, wait=Token.X, signal=Token.NORMED),
-            self.queries_product(wait_a=Token.NORMED),
+            *self.queries_product(wait_a=Token.NORMED),
             *self.queries(
                 range(self.chip.heads.n_slots),
                 self.chip.vector["queries"].base,

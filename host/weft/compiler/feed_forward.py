@@ -48,7 +48,7 @@ class FeedForwardLayer(Norms):
         vector = region.base + number % 2 * (region.size // 2)
         row_words, first = len(part.names) * words, part.first_tile * self.config.array_cols
         last, again = number == count - 1, number + 2 < count
-        yield self.matmul(
+        yield from self.product(
             part,
             "normed",
             vector,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from weft.compiler.accesses import Access, Space, accesses
+from weft.compiler.accesses import Access, Space, accesses, groups_made, groups_stored
 from weft.compiler.walk import Step, walk
 from weft.errors import CompileError
 from weft_arch.config import BLOCK, Configuration
@@ -155,13 +155,13 @@ class _Checker:
             case StreamWeights():
                 self._stream_weights(step, i)
             case StreamKV() if step.count:
-                self.tiles.append(("kv", -(-step.count // BLOCK)))
+                self.tiles.append((("kv", i.wide_keys), -(-step.count // BLOCK)))
             case Matmul():
                 self._consume(step, i.format, i.k_blocks * i.n_tiles)
             case Attend():
-                self._consume(step, "kv", -(-step.aux_b // BLOCK))
+                self._consume(step, ("kv", i.wide_keys), -(-step.aux_b // BLOCK))
             case Vector() if i.to in (VectorDestination.KEYS, VectorDestination.VALUES):
-                blocks = step.count * i.inner * i.words * self.config.lanes // BLOCK
+                blocks = groups_made(step, i, self.config)
                 self.groups.append((i.to is VectorDestination.VALUES, blocks, clock))
             case StoreKV():
                 self._store_groups(step, i, clock)
@@ -194,7 +194,7 @@ class _Checker:
 
     def _store_groups(self, step: Step, i: StoreKV, clock: Clock) -> None:
         """Groups come in the order in which they were made; several STORE_KV may share them."""
-        needed = step.count * i.slots * i.k_blocks
+        needed = groups_stored(step, i)
         while needed:
             if not self.groups or self.groups[0][0] != bool(i.values):
                 raise CompileError(f"{_name(step)} does not find its {needed} groups next.")

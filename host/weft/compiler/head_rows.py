@@ -151,6 +151,7 @@ class HeadRows(Norms):
             a_outer=row_words,
             a_inner=slot_words,
             group_words=self.config.words_per_block if keys else slot_words,
+            wide_keys=self.memory.wide_keys if keys else 0,
             **fields,
         )
 

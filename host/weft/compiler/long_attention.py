@@ -51,7 +51,7 @@ class LongAttention(LongBlocks):
         self.load_layer_rotations()
         for number, wait in enumerate((Token.NORMED, 0)):
             self.add(
-                self.product(
+                self.tiles_product(
                     kv_words,
                     k_blocks,
                     normed,
@@ -105,7 +105,7 @@ class LongAttention(LongBlocks):
         """The MATMUL of the queries of a slot."""
         (part,), heads = self.memory.parts("wq"), self.chip.heads
         words = heads.rows * heads.slot_words
-        return self.product(
+        return self.tiles_product(
             words,
             part.k_blocks,
             self.chip.activations["normed"].base,
@@ -143,7 +143,7 @@ class LongAttention(LongBlocks):
         words = self.words(self.model.dim)
         self.add(
             self.stream((part,), self.memory.bytes_before(part, self.config), Register.WEIGHTS),
-            self.product(
+            self.tiles_product(
                 words,
                 part.k_blocks,
                 self.chip.activations["attended"].base,

@@ -88,7 +88,7 @@ class LongBlocks(ChunkProgram):
                 d_outer=blocks_of(self.model.dim),
             )
 
-    def product(
+    def tiles_product(
         self,
         n_tiles: int,
         k_blocks: int,
@@ -97,7 +97,7 @@ class LongBlocks(ChunkProgram):
         stride: int,
         *,
         residual: bool = False,
-        **tokens: int,
+        **tokens: Any,
     ) -> Instruction:
         """A product with the next tiles of the stream, from an activation block to a vector memory
         word on, ``stride`` words from row to row, added to what is there when ``residual``."""

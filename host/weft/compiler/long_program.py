@@ -119,7 +119,7 @@ class LongProgram(LongAttention):
         """Of a slice."""
         for panel in panels:
             self.add(
-                self.product(
+                self.tiles_product(
                     panel.tiles,
                     k_blocks,
                     self.chip.activations["normed"].base,
@@ -133,7 +133,7 @@ class LongProgram(LongAttention):
     def factors(self, panel: _Panel, k_blocks: int) -> None:
         """What the activated gates are multiplied with."""
         self.add(
-            self.product(
+            self.tiles_product(
                 panel.tiles,
                 k_blocks,
                 self.chip.activations["normed"].base,
@@ -192,7 +192,7 @@ class LongProgram(LongAttention):
                 tokens["signal_a"] = Token.X if end else 0
                 tokens["signal_b"] = Token.HIDDEN_FREE if piece + 2 < len(blocks) else 0
             self.add(
-                self.product(
+                self.tiles_product(
                     stop - start,
                     blocks[piece],
                     self._hidden_block(piece),

@@ -2,6 +2,7 @@
 """The bytes that a program reads: weights in execution order, tables, embedding."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from weft.model.checkpoint import Matrix, as_floats, as_quantized
 from weft.quantize import WeightFormat
 from weft_arch import float24, layouts
 from weft_arch.config import Configuration
+from weft_arch.isa import LoadFormat
 
 __all__ = ["fill_memory", "query_factor", "rope_table", "weight_tiles"]
 
@@ -45,13 +47,8 @@ def fill_memory(
         put("rope", rope_table(checkpoint.config, max_context))
     else:
         put("position_embedding", position_table(checkpoint, max_context))
-    for first in range(0, checkpoint.config.vocab_size, EMBEDDING_ROWS):
-        floats = as_floats(checkpoint.token_embedding, first, first + EMBEDDING_ROWS)
-        with np.errstate(over="ignore"):
-            embedding = floats.astype("<f2")
-        if not np.isfinite(embedding).all():
-            raise CompileError("a token embedding is beyond 65504, the largest float16.")
-        put("embedding", embedding, first * embedding.itemsize * embedding.shape[1])
+    for first, rows in embedding_rows(checkpoint, config, memory.embedding):
+        put("embedding", rows, first * memory.row_bytes)
 
     for index, layer in enumerate(checkpoint.layers):
         offset = index * memory.layer_weight_bytes
@@ -66,6 +63,23 @@ def fill_memory(
         head = _pack(memory.head_part, tiles)
         put("weights", head, len(checkpoint.layers) * memory.layer_weight_bytes)
     return image
+
+
+def embedding_rows(
+    checkpoint: Checkpoint, config: Configuration, form: LoadFormat
+) -> Iterator[tuple[int, NDArray[np.generic]]]:
+    """The embedding's rows as LOAD reads them, piece by piece: each with its first row."""
+    table = checkpoint.token_embedding
+    if form == LoadFormat.Q8:
+        blocks = as_quantized(table, WeightFormat.W8)
+        yield 0, layouts.pack_q8_rows(config, blocks.integers(), blocks.scales)
+        return
+    for first in range(0, checkpoint.config.vocab_size, EMBEDDING_ROWS):
+        with np.errstate(over="ignore"):
+            rows = as_floats(table, first, first + EMBEDDING_ROWS).astype("<f2")
+        if not np.isfinite(rows).all():
+            raise CompileError("a token embedding is beyond 65504, the largest float16.")
+        yield first, rows
 
 
 def parameter_values(

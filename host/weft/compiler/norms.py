@@ -4,9 +4,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from weft.compiler.building_blocks import BuildingBlocks, f24
+from weft.compiler.building_blocks import f24
 from weft.compiler.conventions import Register, Token
 from weft.compiler.parameters import ParameterBlock
+from weft.compiler.products import Products
 from weft.compiler.weight_parts import WeightPart
 from weft_arch.isa import (
     Instruction,
@@ -29,7 +30,7 @@ _TOKENS = {
 """Ready and free, of each buffer of parameters."""
 
 
-class Norms(BuildingBlocks):
+class Norms(Products):
     """Builds norms. Parameters are in one of two buffers, "a" or "b", by word of their block."""
 
     x_free: int = 0
@@ -115,20 +116,20 @@ class Norms(BuildingBlocks):
         only = order == "pre" and len(block.parameters) == 1  # free already
         free = 0 if only else _TOKENS[buffer][1]
         if order == "pre":
-            yield self.matmul(
+            yield from self.product(
                 part, source, x, residual=True, wait_a=wait, signal_a=signal, signal_b=free
             )
             return
         between = Token.BRANCH_OUT
         if order == "post":
-            yield self.matmul(part, source, x, residual=True, wait_a=wait, signal_a=between)
+            yield from self.product(part, source, x, residual=True, wait_a=wait, signal_a=between)
             yield from self.norm_in_place(
                 "x", *self.gain_and_bias(buffer, block, name), wait=between, signals=(signal, free)
             )
             return
         scratch = self.chip.vector["scratch"].base
         bias = self.bias_of(buffer, block, part)
-        yield self.matmul(part, source, scratch, bias=bias, wait_a=wait, signal_a=between)
+        yield from self.product(part, source, scratch, bias=bias, wait_a=wait, signal_a=between)
         after = self.gain_and_bias(buffer, block, name.replace("_norm", "_post_norm"))
         yield from self.norm_in_place("scratch", *after, wait=between)
         yield self.on_rows(

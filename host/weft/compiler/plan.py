@@ -11,14 +11,16 @@ from itertools import pairwise
 
 from weft.compiler.graph import Graph, Kind, Linear
 from weft.compiler.heads import Heads
+from weft.compiler.low_rank import NO_LOW_RANK, LowRankPlan
 from weft.compiler.parameters import ParameterPlan, plan_parameters
 from weft.compiler.weight_parts import WeightPart, blocks_of, head_part, layer_parts
 from weft.errors import CompileError
+from weft.kv_format import KVFormat
 from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch import layouts
 from weft_arch.config import Configuration
-from weft_arch.isa import INSTRUCTION_BYTES
+from weft_arch.isa import INSTRUCTION_BYTES, LoadFormat
 
 __all__ = [
     "ROW_SCALARS",
@@ -77,11 +79,13 @@ class OnChipPlan:
     """whether queries have other words than keys and values"""
     slots_at_once: int
     """slots whose attention can wait for the vector unit"""
+    low_rank: LowRankPlan = NO_LOW_RANK
+    """the side path of adapters, if there is one"""
     vector: dict[str, Region] = field(default_factory=dict[str, Region])
     """words: x, scratch, parameters_a, parameters_b, rope, padded, keys_values, queries, attention,
-    packed, gate_up, logits"""
+    packed, gate_up, logits; low_rank where there is a side path"""
     activations: dict[str, Region] = field(default_factory=dict[str, Region])
-    """blocks: normed, queries, probabilities, attended, hidden"""
+    """blocks: normed, queries, probabilities, attended, hidden; low_rank as above"""
 
 
 def hidden_slices(model: ModelConfig, config: Configuration) -> list[int]:
@@ -124,7 +128,12 @@ def _attention_words(model: ModelConfig, config: Configuration, heads: Heads) ->
 
 
 def plan_chip(
-    graph: Graph, config: Configuration, *, all_logits: bool, chunk_rows: int | None = None
+    graph: Graph,
+    config: Configuration,
+    *,
+    all_logits: bool,
+    chunk_rows: int | None = None,
+    low_rank: LowRankPlan = NO_LOW_RANK,
 ) -> OnChipPlan:
     """The on-chip plan with the most rows that fit, at most ``chunk_rows``; a `CompileError` when
     not even one does."""
@@ -143,10 +152,10 @@ def plan_chip(
     for rows in range(limit, 0, -1):
         for queries_apart in (True, False) if graph.config.head == "lm" else (False,):
             logit_rows = rows if all_logits else 1
-            plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart)
+            plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart, low_rank)
             if fits(plan, config):
                 return plan
-    smallest = _lay_out(graph, config, heads, 1, 1, False)
+    smallest = _lay_out(graph, config, heads, 1, 1, False, low_rank)
     words = max((r.end for r in smallest.vector.values()), default=0)
     blocks = max((r.end for r in smallest.activations.values()), default=0)
     raise CompileError(
@@ -189,11 +198,12 @@ def _lay_out(
     rows: int,
     logit_rows: int,
     queries_apart: bool,
+    low_rank: LowRankPlan,
 ) -> OnChipPlan:
     model, lanes = graph.config, config.lanes
     at_once = min(rows, group_rows(heads, config))
     slots = min(heads.n_slots, ROW_SCALARS // (rows * heads.rows))
-    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart, slots)
+    plan = OnChipPlan(rows, heads, at_once, logit_rows, queries_apart, slots, low_rank)
 
     def words(width: int) -> int:
         return -(-width // lanes)
@@ -211,6 +221,8 @@ def _lay_out(
     vector("rope", rows * rope_words(model, config))
     if not heads.fill_slots:  # keys, then values; the zeros between the heads stay
         vector("padded", 2 * rows * heads.n_slots * heads.slot_words)
+    if low_rank.used:
+        vector("low_rank", rows * low_rank.words)
     slices = hidden_slices(model, config)
     buffers = 1 if logit_rows == 1 else 2 * logit_rows
     segment = max(LOGIT_WORDS // buffers, 1)
@@ -231,6 +243,7 @@ def _lay_out(
 
     blocks = {
         "normed": rows * blocks_of(model.dim),
+        **({"low_rank": rows * low_rank.blocks} if low_rank.used else {}),
         "queries": heads.n_slots * rows * heads.rows * heads.k_blocks,
         "probabilities": 2 * at_once * heads.rows,
         "attended": rows * blocks_of(model.q_dim),
@@ -255,9 +268,12 @@ class MemoryPlan:
     head_part: WeightPart
     parameters: ParameterPlan
     weights: WeightFormat
+    kv_format: KVFormat
     layer_weight_bytes: int
     resident: bool
     """whether all weights stay on the chip; their region then is where they are fetched from"""
+    embedding: LoadFormat
+    """of the embedding's rows: F16 or Q8"""
     row_bytes: int
     """bytes of one row of the embedding"""
     rope_row_bytes: int
@@ -269,7 +285,8 @@ class MemoryPlan:
     layer_kv_bytes: int
     sequence_kv_bytes: int
     regions: dict[str, Region]
-    """program, batch_program, long_program, keep_program, ids, positions, parameters, rope, position_embedding,
+    """program, batch_program, long_program, keep_program, ids, positions, parameters, rope,
+    position_embedding,
     embedding, weights, top_k, logits, hidden_states, kv, residual"""
 
     def parts(self, name: str) -> tuple[WeightPart, ...]:
@@ -287,6 +304,11 @@ class MemoryPlan:
         return self.weights.bits
 
     @property
+    def wide_keys(self) -> int:
+        """The field of the instructions that make, keep and use keys."""
+        return int(self.kv_format.wide_keys)
+
+    @property
     def size(self) -> int:
         """Bytes of memory that the model needs."""
         return max(r.end for r in self.regions.values())
@@ -295,6 +317,11 @@ class MemoryPlan:
     def read_only_end(self) -> int:
         """First byte that the program may write."""
         return self.regions["top_k"].base
+
+    @property
+    def write_end(self) -> int:
+        """First byte behind those that it may write; adapters lie there."""
+        return self.regions["residual"].end
 
 
 def plan_memory(
@@ -305,6 +332,8 @@ def plan_memory(
     batch: OnChipPlan | None = None,
     long: OnChipPlan | None = None,
     weights: WeightFormat,
+    kv_format: KVFormat,
+    embedding: LoadFormat,
     max_context: int,
     max_sequences: int,
     base: int,
@@ -318,10 +347,11 @@ def plan_memory(
     layer_weight_bytes = sum(p.tiles for p in parts) * tile_bytes
     tiles = model.n_layers * sum(p.tiles for p in parts) + head.tiles
     resident = 0 < tiles * config.resident_tile_places(weights.bits) <= config.resident_places
-    layout = layouts.KVLayout(config, chip.heads.k_blocks)
+    layout = layouts.KVLayout(config, chip.heads.k_blocks, kv_format.wide_keys)
     slot_bytes = layout.slot_bytes(max_context)
     layer_kv_bytes = chip.heads.n_slots * slot_bytes
-    row_bytes = 2 * model.dim
+    narrow = embedding == LoadFormat.Q8
+    row_bytes = layouts.q8_row_bytes(config, model.dim) if narrow else 2 * model.dim
     rope_row_bytes = 4 * config.lanes * rope_words(model, config)
     position_row_bytes = 4 * model.dim if model.positions == "learned" else 0
     word_bytes = 4 * config.lanes
@@ -361,8 +391,10 @@ def plan_memory(
         head_part=head,
         parameters=parameters,
         weights=weights,
+        kv_format=kv_format,
         layer_weight_bytes=layer_weight_bytes,
         resident=resident,
+        embedding=embedding,
         row_bytes=row_bytes,
         rope_row_bytes=rope_row_bytes,
         position_row_bytes=position_row_bytes,

@@ -87,6 +87,7 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
             (Register.KV, self.memory.layer_kv_bytes),
         ):
             self.add(Scalar(destination=reg, address_reg=reg, address=step))
+        self.add(*self.advance_adapter())
 
     def epilogue(self) -> None:
         """Final norm and head, tokens taken back, HALT."""
@@ -96,7 +97,7 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
             Load(wait_a=Token.PARAMETERS_A_FREE, wait_b=Token.PARAMETERS_B_FREE, words=1),
         )
         self.finish_rows()
-        self.add(Halt())
+        self.add(*self.rewind_adapter(), Halt())
 
     def head_layer(self) -> None:
         """Final norm and the logits of the rows that want them."""

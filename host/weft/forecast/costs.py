@@ -92,7 +92,7 @@ def cost_of(step: Step, config: Configuration) -> Cost:
             size = count * config.tile_bytes(_bits(i.format))
             return Cost(streamed=size, tail=2, resident=i.resident)
         case StreamKV():
-            return Cost(streamed=_kv_bytes(config, i.k_blocks, count), tail=2)
+            return Cost(streamed=_kv_bytes(config, i, count), tail=2)
         case Vector():
             return Cost(cycles=_vector(step, i, config))
         case Reduce():
@@ -137,17 +137,20 @@ def tile_cycles(config: Configuration, rows: int) -> int:
 def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
     """S(0), S(1), PV(0), ...: the array waits for the first probabilities, and for the last."""
     blocks = -(-step.aux_b // BLOCK)
-    tiles = i.k_blocks * config.words_per_block
-    work = tiles * tile_cycles(config, step.count)
+    values = i.k_blocks * config.words_per_block
+    scores = values << i.wide_keys
+    tile = tile_cycles(config, step.count)
     row_cycles = BLOCK // min(config.lanes, SOFTMAX_LANES)
     softmax = SOFTMAX_LATENCY + row_cycles + step.count * (row_cycles - 1)
-    gap = max(0, softmax - work)  # the softmax of a block, beside the array's work on another
-    gaps = softmax if blocks == 1 else 2 * gap
+    # The softmax of the first block has the scores of another beside it, that of the last one the
+    # values.
+    after_scores, after_values = (max(0, softmax - tiles * tile) for tiles in (scores, values))
+    gaps = softmax if blocks == 1 else after_scores + after_values
     return Cost(
-        cycles=2 * blocks * work + gaps,
+        cycles=blocks * (scores + values) * tile + gaps,
         tail=ATTEND_TAIL,
-        streamed=_kv_bytes(config, i.k_blocks, step.aux_b),
-        macs=2 * blocks * tiles * step.count,
+        streamed=_kv_bytes(config, i, step.aux_b),
+        macs=blocks * (scores + values) * step.count,
     )
 
 
@@ -166,12 +169,15 @@ def _store_kv(step: Step, i: StoreKV, config: Configuration) -> Cost:
     return Cost(cycles=cycles, tail=20, written=written)
 
 
-def _kv_bytes(config: Configuration, k_blocks: int, keys: int) -> int:
-    return -(-keys // BLOCK) * layouts.KVLayout(config, k_blocks).block_bytes
+def _kv_bytes(config: Configuration, i: StreamKV | Attend, keys: int) -> int:
+    layout = layouts.KVLayout(config, i.k_blocks, bool(i.wide_keys))
+    return -(-keys // BLOCK) * layout.block_bytes
 
 
 def _kv_row_bytes(i: StoreKV) -> int:
-    return i.k_blocks * BLOCK + 1 if i.values else i.k_blocks * (BLOCK + 2)
+    if i.values:
+        return i.k_blocks * BLOCK + 1
+    return (i.k_blocks << i.wide_keys) * (BLOCK + 2)
 
 
 def _vector(step: Step, i: Vector, config: Configuration) -> float:
@@ -191,6 +197,7 @@ def _vector(step: Step, i: Vector, config: Configuration) -> float:
         return requests * words + latency
     group = i.group_words
     groups = groups_of_rows if i.fill else -(-words // group)
+    groups <<= i.wide_keys if i.to == VectorDestination.KEYS else 0
     needed = max(requests * words, groups * group)
     quantised = needed + latency + 5 + config.words_per_block
     # Keys and values go to memory as fast as STORE_KV takes them.

@@ -14,6 +14,7 @@ from weft.compiler.conventions import (
 )
 from weft.errors import WeftError
 from weft.forecast.simulate import STARTS, WEIGHTS, Forecast, forecast
+from weft.kv_format import AUTO
 from weft.model import ModelConfig
 from weft.quantize import WeightFormat
 from weft_arch.config import Configuration
@@ -91,6 +92,7 @@ def forecast_model(
     config: Configuration,
     weights: WeightFormat,
     *,
+    kv_format: str = AUTO,
     context: int | None = None,
     prompt: int = 16,
     batch: int = 1,
@@ -99,7 +101,7 @@ def forecast_model(
     default those of the prompt and one more), of one sequence and of ``batch`` at once. Of an
     encoder forecast a text of ``prompt`` tokens."""
     if model.head == "none":
-        return _forecast_encoder(model, config, weights, prompt)
+        return _forecast_encoder(model, config, weights, kv_format, prompt)
     seen = prompt + 1 if context is None else context
     most = model.max_context
     if not 1 <= prompt <= most:
@@ -107,7 +109,12 @@ def forecast_model(
     if not 1 <= seen <= most:
         raise WeftError(f"the context is {seen} positions; this model takes 1 to {most}.")
     layout = lay_out(
-        model, config, weights, max_context=max(seen, prompt), max_sequences=max(batch, 1)
+        model,
+        config,
+        weights,
+        kv_format=kv_format,
+        max_context=max(seen, prompt),
+        max_sequences=max(batch, 1),
     )
     rows = layout.batch.chip.chunk_rows if layout.batch else 1
     if not 1 <= batch <= rows:
@@ -143,11 +150,11 @@ def forecast_model(
 
 
 def _forecast_encoder(
-    model: ModelConfig, config: Configuration, weights: WeightFormat, tokens: int
+    model: ModelConfig, config: Configuration, weights: WeightFormat, kv_format: str, tokens: int
 ) -> ModelForecast:
     if not 1 <= tokens <= model.max_context:
         raise WeftError(f"the text has {tokens} tokens; this model takes 1 to {model.max_context}.")
-    layout = lay_out(model, config, weights, max_context=tokens)
+    layout = lay_out(model, config, weights, kv_format=kv_format, max_context=tokens)
     text = forecast(layout.program, config, encoder_scalars(tokens, layout.chip.chunk_rows))
     return ModelForecast(
         model=model,

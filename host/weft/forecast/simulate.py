@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
+from weft.compiler.accesses import groups_made, groups_stored
 from weft.compiler.walk import Step, walk
 from weft.errors import WeftError
 from weft.forecast.costs import REPLAY_CYCLES, Cost, cost_of, replay_rate, sequencer_cycles
-from weft_arch.config import BLOCK, Configuration
+from weft_arch.config import Configuration
 from weft_arch.isa import (
     ENGINES,
     INSTRUCTION_BYTES,
@@ -176,9 +177,9 @@ class _Machine:
             waits = Counter(t for t in (i.wait_a, i.wait_b) if t)
             signals = Counter(t for t in (i.signal_a, i.signal_b) if t)
             if isinstance(i, StoreKV):
-                waits[_GROUPS] = step.count * i.slots * i.k_blocks
+                waits[_GROUPS] = groups_stored(step, i)
             if isinstance(i, Vector) and i.to in (VectorDestination.KEYS, VectorDestination.VALUES):
-                signals[_GROUPS] = step.count * i.inner * i.words * self.config.lanes // BLOCK
+                signals[_GROUPS] = groups_made(step, i, self.config)
             self.result.mac_cycles += cost.macs
             self.result.bytes_written += cost.written
             if i.opcode in _KINDS:

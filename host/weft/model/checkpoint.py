@@ -46,6 +46,11 @@ class StoredMatrix(ABC):
     def floats(self, first: int, end: int) -> FloatTensor:
         """Rows `first` to `end` as float32; `ModelError` where one is not finite."""
 
+    @property
+    def in_int8_blocks(self) -> bool:
+        """Whether the file has blocks of 32 integers with a scale, which `w8` takes unchanged."""
+        return False
+
     @abstractmethod
     def quantized(self, weight_format: WeightFormat) -> QuantizedMatrix:
         """The matrix in a format of the device: the file's own blocks unchanged where they are of

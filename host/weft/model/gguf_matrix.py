@@ -59,6 +59,11 @@ class GGUFMatrix(StoredMatrix):
         rows, columns = self._entry.shape
         return (rows if self._rows is None else len(self._rows), columns)
 
+    @property
+    def in_int8_blocks(self) -> bool:
+        """Whether the type is one of those that `w8` holds unchanged."""
+        return self._entry.type.integers is not None
+
     def floats(self, first: int, end: int) -> FloatTensor:
         """Rows `first` to `end` as float32."""
         with in_file(self._file.path):

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.compiler import CompiledModel
+from weft.compiler.adapter_program import AdapterProgram, ResidentAdapter
 from weft.compiler.conventions import (
+    ADAPTER,
     Register,
     batch_scalars,
     chunk_scalars,
     encoder_scalars,
     even_chunks,
 )
-from weft.errors import WeftError
+from weft.errors import WeftError, shown
 from weft.runtime.program import set_program
 from weft_arch import registers
 from weft_arch.device import Device, DeviceError
@@ -69,7 +71,8 @@ class ModelRunner:
     """One compiled model on one device.
 
     A sequence is a KV cache area, 0 to max_sequences - 1; what it holds is a pure function of the
-    tokens given to it, whatever the chunks were.
+    tokens given to it and of the adapter, whatever the chunks were. Wherever an adapter can be
+    chosen, it is the name of one that is resident beside the model, or None for the model itself.
     """
 
     def __init__(self, compiled: CompiledModel, device: Device) -> None:
@@ -82,6 +85,8 @@ class ModelRunner:
                 f"the device has {device.memory_bytes}."
             )
         device.write_memory(compiled.base, compiled.image)
+        for address, image in compiled.adapter_images.items():
+            device.write_memory(address, image)
         self._scalars: dict[int, int] = {}
         self._program = ""
         """region of the program that the device is set to"""
@@ -95,18 +100,39 @@ class ModelRunner:
 
     @property
     def prompt_rows(self) -> int:
-        """Most tokens per chunk."""
+        """Most tokens per chunk without an adapter."""
         return self.compiled.prompt_rows
 
-    @property
-    def batch_rows(self) -> int:
+    def batch_rows(self, adapter: str | None = None) -> int:
         """Most sequences that one step continues."""
-        return self.compiled.batch.chip.chunk_rows if self.compiled.batch else 1
+        batch = self._programs(adapter).batch
+        return batch.chip.chunk_rows if batch else 1
 
-    def chunks(self, count: int, most: int | None = None) -> list[tuple[int, int]]:
+    def chunks(
+        self, count: int, most: int | None = None, adapter: str | None = None
+    ) -> list[tuple[int, int]]:
         """How ``count`` tokens are run: (first, end) of chunks of at most ``most`` tokens, or as
         many as there can be."""
-        return even_chunks(count, min(most or self.prompt_rows, self.prompt_rows))
+        rows = self._programs(adapter).prompt_rows
+        return even_chunks(count, min(most or rows, rows))
+
+    def check_adapter(self, adapter: str | None) -> None:
+        """Raise `WeftError` unless an adapter is resident."""
+        self._programs(adapter)
+
+    def _programs(self, adapter: str | None) -> CompiledModel | AdapterProgram:
+        """The programs for an adapter."""
+        return self.compiled if adapter is None else self._resident(adapter).program
+
+    def _resident(self, adapter: str) -> ResidentAdapter:
+        if adapter in self.compiled.adapters:
+            return self.compiled.adapters[adapter]
+        there = ", ".join(self.compiled.adapters) or "none"
+        raise WeftError(f"adapter {shown(adapter)} is not resident; there are: {there}.")
+
+    def _adapter_scalars(self, adapter: str | None) -> dict[int, int]:
+        """The register that names an adapter's weights."""
+        return {} if adapter is None else {ADAPTER: self._resident(adapter).address}
 
     def run_chunk(
         self,
@@ -116,14 +142,16 @@ class ModelRunner:
         sequence: int = 0,
         head: bool = True,
         store_logits: bool = False,
+        adapter: str | None = None,
     ) -> None:
         """Append ``token_ids`` at ``position`` of a sequence; with ``head`` compute the logits of
         the last one (or of all, in a scoring program)."""
         rows, memory = len(token_ids), self.compiled.memory
         if self.compiled.model.head == "none":
             raise WeftError(f"the {self.compiled.model.architecture} model has no logits.")
-        if not 1 <= rows <= self.prompt_rows:
-            raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {self.prompt_rows}.")
+        programs = self._programs(adapter)
+        if not 1 <= rows <= programs.prompt_rows:
+            raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {programs.prompt_rows}.")
         self._check_place(sequence, position, rows)
         self._write_ids(token_ids)
         logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
@@ -134,16 +162,17 @@ class ModelRunner:
             logit_rows=logit_rows if store_logits else 0,
             sequence=sequence * memory.sequence_kv_bytes,
         )
-        region, program = self.compiled.chunk_program(rows)
-        self._run(region, len(program), scalars)
+        region, program = programs.chunk_program(rows)
+        self._run(region, len(program), scalars | self._adapter_scalars(adapter))
         self._scalars[Register.POSITION] = position + rows
 
-    def run_batch(self, rows: Sequence[BatchRow]) -> None:
+    def run_batch(self, rows: Sequence[BatchRow], *, adapter: str | None = None) -> None:
         """Append one token to each of several sequences and store the logits of all, in the order
         of ``rows``: the same bits that each would get alone."""
-        batch, regions = self.compiled.batch, self.compiled.memory.regions
-        if batch is None or not 1 <= len(rows) <= self.batch_rows:
-            raise WeftError(f"a batch has {len(rows)} rows; it must have 1 to {self.batch_rows}.")
+        programs, regions = self._programs(adapter), self.compiled.memory.regions
+        batch, most = programs.batch, self.batch_rows(adapter)
+        if batch is None or not 1 <= len(rows) <= most:
+            raise WeftError(f"a batch has {len(rows)} rows; it must have 1 to {most}.")
         for row in rows:
             self._check_place(row.sequence, row.position, 1)
         places = [(row.sequence, row.position) for row in rows]
@@ -152,7 +181,11 @@ class ModelRunner:
         self._write_ids([row.token_id for row in rows])
         positions = np.asarray([row.position for row in rows], "<u4")
         self.device.write_memory(regions["positions"].base, positions.view(np.uint8))
-        self._run("batch_program", len(batch.program), batch_scalars(places))
+        region = (
+            "batch_program" if adapter is None else self._resident(adapter).program.batch_region
+        )
+        scalars = batch_scalars(places) | self._adapter_scalars(adapter)
+        self._run(region, len(batch.program), scalars)
 
     def encode(
         self, token_ids: Sequence[int], token_types: Sequence[int] | None = None
@@ -220,7 +253,7 @@ class ModelRunner:
                 memory.regions[program].base,
                 length,
                 region=(self.compiled.base, memory.size),
-                write=(memory.read_only_end, memory.size),
+                write=(memory.read_only_end, memory.write_end),
             )
             self._program = program
             self._scalars.clear()  # each program leaves its own values behind
@@ -254,9 +287,10 @@ class ModelRunner:
         sequence: int = 0,
         store_logits: bool = False,
         chunk: int | None = None,
+        adapter: str | None = None,
     ) -> None:
         """Append a prompt in chunks; the head runs for its last token only."""
-        for start, end in self.chunks(len(token_ids), chunk):
+        for start, end in self.chunks(len(token_ids), chunk, adapter):
             last = end == len(token_ids)
             self.run_chunk(
                 token_ids[start:end],
@@ -264,16 +298,28 @@ class ModelRunner:
                 sequence=sequence,
                 head=last,
                 store_logits=store_logits and last,
+                adapter=adapter,
             )
 
     def score(
-        self, token_ids: Sequence[int], *, position: int = 0, sequence: int = 0
+        self,
+        token_ids: Sequence[int],
+        *,
+        position: int = 0,
+        sequence: int = 0,
+        adapter: str | None = None,
     ) -> NDArray[np.float32]:
         """Logits [n, vocab_size] of every position from `position` on; needs a scoring program."""
         parts: list[NDArray[np.float32]] = []
-        for start, end in self.chunks(len(token_ids)):
+        for start, end in self.chunks(len(token_ids), adapter=adapter):
             part = token_ids[start:end]
-            self.run_chunk(part, position=position + start, sequence=sequence, store_logits=True)
+            self.run_chunk(
+                part,
+                position=position + start,
+                sequence=sequence,
+                store_logits=True,
+                adapter=adapter,
+            )
             parts.append(self.logits(len(part)))
         return np.concatenate(parts)
 

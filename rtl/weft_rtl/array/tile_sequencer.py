@@ -67,8 +67,9 @@ class TileSequencer(wiring.Component):
         first_k = Signal(reset_less=True)
         first_tile = Signal(reset_less=True)
         feed_address = Signal.like(current.activation_base, reset_less=True)
-        last_k = k_left == 0
-        last_tile = last_k & (n_left == 0)
+        last_k = Signal(reset_less=True)  # k_left is 0
+        last_n = Signal(reset_less=True)  # n_left is 0
+        last_tile = last_k & last_n
 
         tile = self.o.payload
         m.d.comb += [
@@ -99,13 +100,17 @@ class TileSequencer(wiring.Component):
                 first_tile.eq(0),
                 first_k.eq(last_k),
                 k_left.eq(k_left - 1),
-                feed_address.eq(feed_address + 1),
+                last_k.eq(k_left == 1),
+                # Of two tiles for one block, the first leaves an odd number behind it.
+                feed_address.eq(feed_address + ~(current.activation_twice & k_left[0])),
             ]
             with m.If(last_k):
                 # What belongs to the output channels moves on to the next ones.
                 m.d.sync += [
                     k_left.eq(current.k_blocks - 1),
+                    last_k.eq(current.k_blocks == 1),
                     n_left.eq(n_left - 1),
+                    last_n.eq(n_left == 1),
                     feed_address.eq(current.activation_base),
                     current.initial_address.eq(current.initial_address + 1),
                     current.destination.eq(current.destination + 1),
@@ -123,7 +128,9 @@ class TileSequencer(wiring.Component):
                 self.o_busy.eq(1),
                 current.eq(self.i.payload),
                 k_left.eq(self.i.payload.k_blocks - 1),
+                last_k.eq(self.i.payload.k_blocks == 1),
                 n_left.eq(self.i.payload.n_tiles - 1),
+                last_n.eq(self.i.payload.n_tiles == 1),
                 first_k.eq(1),
                 first_tile.eq(1),
                 feed_address.eq(self.i.payload.activation_base),

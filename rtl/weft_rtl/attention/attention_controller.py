@@ -35,6 +35,7 @@ class AttendCommand(data.Struct):
     destination: VECTOR_ADDRESS
     destination_stride: 12
     row_scalar: 8
+    wide_keys: 1
 
 
 class AttentionController(wiring.Component):
@@ -193,7 +194,10 @@ class AttentionController(wiring.Component):
             m.d.comb += [
                 array_pass.activation_base.eq(command.activation_base),
                 array_pass.activation_stride.eq(command.activation_stride),
-                array_pass.k_blocks.eq(command.k_blocks),
+                array_pass.activation_twice.eq(command.wide_keys),
+                array_pass.k_blocks.eq(
+                    Mux(command.wide_keys, command.k_blocks << 1, command.k_blocks)
+                ),
                 array_pass.n_tiles.eq(words),
                 array_pass.source.eq(TileSource.W8),
                 array_pass.initial.eq(PassInitial.ZERO),

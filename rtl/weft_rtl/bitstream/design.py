@@ -12,10 +12,11 @@ from amaranth.back import rtlil
 from weft_rtl.array.ecp5_multiplier import Ecp5Target, black_boxes, techmap
 from weft_rtl.bitstream.parts import EcpPart
 
-__all__ = ["Design", "with_collisions_free"]
+__all__ = ["Design", "with_collisions_free", "with_plain_names"]
 
 _MODULE = re.compile(r"^module \\(\S+)", re.MULTILINE)
 _UNCHECKED = re.compile(r"attribute \\no_rw_check 1\n(?:  attribute .*\n)*  memory .*\\(\S+)\n")
+_ELEMENT = re.compile(r"(?<=\S)\[(\d+)\]")
 _READ_PORT = re.compile(
     r'(cell \$memrd_v2 \S+\n +parameter \\MEMID "\\\\(\S+)"(?:\n +parameter .*)*?'
     r"\n +parameter \\TRANSPARENCY_MASK \d+'0+\n +parameter \\COLLISION_X_MASK \d+')(0+)"
@@ -62,7 +63,7 @@ class Design:
             platform=Ecp5Target(self.hard_multipliers),
             emit_src=False,
         )
-        return with_collisions_free(text)
+        return with_collisions_free(with_plain_names(text))
 
     @property
     def modules(self) -> list[str]:
@@ -89,6 +90,13 @@ class Design:
             digest.update(len(data).to_bytes(8, "little"))
             digest.update(data)
         return digest.hexdigest()
+
+
+def with_plain_names(text: str) -> str:
+    """Name elements of arrays ``port.3`` instead of ``port[3]``, which Yosys's abc9 takes for a bit
+    of ``port``; if there is one, it ends with a failed assertion. (A bit is ``port [3]`` in RTLIL.)
+    """
+    return _ELEMENT.sub(r".\1", text)
 
 
 def with_collisions_free(text: str) -> str:

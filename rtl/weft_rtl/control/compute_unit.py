@@ -284,5 +284,6 @@ class ComputeUnit(wiring.Component):
             "destination",
             "destination_stride",
             "row_scalar",
+            "wide_keys",
         ):
             m.d.comb += command[name].eq(attend[name])

@@ -73,28 +73,30 @@ class StoreKV(wiring.Component):
         cols_bits = cols.bit_length() - 1
         code_beats = BLOCK // beat_bytes
         tile_bytes = self._config.tile_bytes(8)
-        # Byte counts of the layout are linear in k_blocks.
+        # Byte counts of the layout are linear in the blocks of keys and of values.
         one, two = KVLayout(self._config, 1), KVLayout(self._config, 2)
-        key_slope, block_slope = two.key_bytes - one.key_bytes, two.block_bytes - one.block_bytes
+        key_slope, value_slope = two.key_bytes - one.key_bytes, two.value_bytes - one.value_bytes
+        largest = KVLayout(self._config, 15, wide_keys=True)
         payload = self.i.payload
         fields = arguments(StoreKVInstruction, payload.arguments)
 
         values = Signal(reset_less=True)
         k_blocks = Signal(4, reset_less=True)
+        key_blocks = Signal(5, reset_less=True)  # twice as many where keys are wide
         slots = Signal(8, reset_less=True)
         slot_bytes = Signal(32, reset_less=True)
         rows_left = Signal(24, reset_less=True)
         place = Signal(5, reset_less=True)  # of the position in its kv block
         block_index = Signal(27, reset_less=True)
         multiplicand = Signal(32, reset_less=True)
-        block_bytes = Signal(range(two.block_bytes * 8), reset_less=True)
+        block_bytes = Signal(range(largest.block_bytes + 1), reset_less=True)
         row_base = Signal(32, reset_less=True)
         slot_base = Signal(32, reset_less=True)
         slots_left = Signal(8, reset_less=True)
-        groups_left = Signal(4, reset_less=True)
-        tile_row = Signal(7, reset_less=True)
-        key_bytes = Signal(range(two.key_bytes * 8), reset_less=True)
-        offset = Signal(range(two.key_bytes * 8 + BLOCK), reset_less=True)
+        groups_left = Signal(5, reset_less=True)
+        tile_row = Signal(8, reset_less=True)
+        key_bytes = Signal(range(largest.key_bytes + 1), reset_less=True)
+        offset = Signal(range(largest.key_bytes + BLOCK), reset_less=True)
         pointer = Signal(32, reset_less=True)
         code = Signal(5)  # index of the beat's first byte
 
@@ -166,6 +168,7 @@ class StoreKV(wiring.Component):
                 m.d.sync += [
                     values.eq(fields.values),
                     k_blocks.eq(fields.k_blocks),
+                    key_blocks.eq(Mux(fields.wide_keys, fields.k_blocks << 1, fields.k_blocks)),
                     slots.eq(fields.slots),
                     slot_bytes.eq(fields.slot_bytes),
                     rows_left.eq(payload.count),
@@ -176,11 +179,11 @@ class StoreKV(wiring.Component):
                 with m.If(self.i.valid & self.i.ready):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
-                size = times(k_blocks, block_slope) + BLOCK
+                size = times(key_blocks, key_slope) + times(k_blocks, value_slope) + BLOCK
                 m.d.sync += [
                     block_bytes.eq(size),
                     multiplicand.eq(size),
-                    key_bytes.eq(times(k_blocks, key_slope) + BLOCK),
+                    key_bytes.eq(times(key_blocks, key_slope) + BLOCK),
                     code.eq(0),
                 ]
                 illegal = (k_blocks == 0) | (slots == 0)
@@ -214,7 +217,7 @@ class StoreKV(wiring.Component):
                     m.next = "ROW"
             with m.State("ROW"):
                 high = place[cols_bits:]
-                rows = [Mux(high[bit], k_blocks << bit, 0) for bit in range(len(high))]
+                rows = [Mux(high[bit], key_blocks << bit, 0) for bit in range(len(high))]
                 m.d.sync += [
                     multiplicand.eq(block_bytes),
                     tile_row.eq(sum(rows, start=Const(0))),
@@ -228,7 +231,7 @@ class StoreKV(wiring.Component):
                 )
                 m.next = "SLOT"
             with m.State("SLOT"):
-                m.d.sync += [pointer.eq(slot_base), groups_left.eq(k_blocks)]
+                m.d.sync += [pointer.eq(slot_base), groups_left.eq(key_blocks)]
                 m.next = "OFFSET"
             with m.State("OFFSET"):
                 m.d.comb += step.eq(offset)

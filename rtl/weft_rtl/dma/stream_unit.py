@@ -174,8 +174,9 @@ class StreamUnit(wiring.Component):
         address = Signal(32, reset_less=True)
         count = Signal(24, reset_less=True)
         k_blocks = Signal(4, reset_less=True)
-        key_beats = Signal(range(BLOCK * (1 + 34 * 15) // beat_bytes + 1), reset_less=True)
-        block_bytes = Signal(range(BLOCK * (1 + 66 * 15) + 1), reset_less=True)
+        key_blocks = Signal(5, reset_less=True)  # twice as many where keys are wide
+        key_beats = Signal(range(BLOCK * (1 + 34 * 30) // beat_bytes + 1), reset_less=True)
+        block_bytes = Signal(range(BLOCK * (1 + 34 * 30 + 32 * 15) + 1), reset_less=True)
         value_address = Signal(32, reset_less=True)
         keys_left = Signal(20, reset_less=True)
         values_left = Signal(20, reset_less=True)
@@ -206,6 +207,7 @@ class StreamUnit(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += instruction.ready.eq(1)
                 payload = instruction.payload
+                of_kv = arguments(StreamKV, payload.arguments)
                 m.d.sync += [
                     is_kv.eq(payload.opcode == Opcode.STREAM_KV),
                     half_codes.eq(
@@ -213,7 +215,8 @@ class StreamUnit(wiring.Component):
                     ),
                     address.eq(payload.address),
                     count.eq(payload.count),
-                    k_blocks.eq(arguments(StreamKV, payload.arguments).k_blocks),
+                    k_blocks.eq(of_kv.k_blocks),
+                    key_blocks.eq(Mux(of_kv.wide_keys, of_kv.k_blocks << 1, of_kv.k_blocks)),
                 ]
                 if resident is not None:
                     resident.capture(m, payload)
@@ -222,8 +225,8 @@ class StreamUnit(wiring.Component):
             with m.State("DECIDE"):
                 blocks = (count + BLOCK - 1) >> 5
                 m.d.sync += [
-                    key_beats.eq((1 + times(k_blocks, 34)) << (block_bits - beat_bits)),
-                    block_bytes.eq((1 + times(k_blocks, 66)) << block_bits),
+                    key_beats.eq((1 + times(key_blocks, 34)) << (block_bits - beat_bits)),
+                    block_bytes.eq((1 + times(key_blocks, 34) + times(k_blocks, 32)) << block_bits),
                     keys_left.eq(blocks),
                     values_left.eq(blocks),
                     first.eq(1),
@@ -268,7 +271,12 @@ class StreamUnit(wiring.Component):
                     m.d.sync += [
                         first.eq(0),
                         segment.eq(0),
-                        segment.tiles.eq(times(k_blocks, BLOCK // config.array_cols)),
+                        segment.tiles.eq(
+                            times(
+                                Mux(next_is_value, k_blocks, key_blocks),
+                                BLOCK // config.array_cols,
+                            )
+                        ),
                         segment.has_header.eq(~next_is_value),
                         segment.has_scales.eq(~next_is_value),
                         segment.last.eq(next_is_value & final),

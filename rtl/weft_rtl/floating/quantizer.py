@@ -5,9 +5,10 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from weft_arch.blocks import KEY_BITS, LOW_PLANE_BITS
 from weft_rtl.floating.formats import BIAS, FLOAT, fields, shift_right_sticky
 
-__all__ = ["Quantizer", "block_exponent"]
+__all__ = ["Quantizer", "block_exponent", "low_plane_exponent"]
 
 
 def block_exponent(largest: Value, bits: Value | int, min_exponent: Value | int) -> Value:
@@ -17,19 +18,26 @@ def block_exponent(largest: Value, bits: Value | int, min_exponent: Value | int)
     return Mux(exponent > min_exponent, exponent, min_exponent)
 
 
+def low_plane_exponent(exponent: Value, bits: int) -> Value:
+    """What a `Quantizer` for ``bits`` bits takes for the low plane, from the high plane's exponent;
+    no less than 4 below it."""
+    return exponent - (bits - KEY_BITS)
+
+
 class Quantizer(wiring.Component):
     """One lane of `weft_arch.blocks.quantize`: ``o = i / 2**exponent`` rounded to nearest even and
     clamped to ``bits`` bits.
 
     One case per cycle, `LATENCY` = 2 cycles: distance; shift, round and negate. Area: about 75
-    LUT4.
+    LUT4; with planes 90.
 
     Parameters
     ----------
     bits : int
         Bits of a code, sign included, 8 to 12.
     with_narrow : bool
-        Whether codes of 8 bits can be chosen as well.
+        Whether codes of 8 bits can be chosen as well, and the planes of wide keys
+        (`weft_arch.blocks.key_planes`).
 
     Members
     -------
@@ -39,6 +47,9 @@ class Quantizer(wiring.Component):
         The block's exponent, from `block_exponent`.
     i_narrow : In(1)
         The code (and the exponent given) is for 8 bits; only with ``with_narrow``.
+    i_high, i_low : In(1)
+        The code is the high or the low plane's; ``i_narrow`` is set, too. The exponent given for a
+        low plane is `low_plane_exponent` of the high plane's. Only with ``with_narrow``.
     o : Out(signed(bits))
         Code, 2 cycles later.
     """
@@ -48,6 +59,8 @@ class Quantizer(wiring.Component):
     i: Signal
     i_exponent: Signal
     i_narrow: Signal
+    i_high: Signal
+    i_low: Signal
     o: Signal
 
     def __init__(self, bits: int, *, with_narrow: bool = False) -> None:
@@ -57,7 +70,7 @@ class Quantizer(wiring.Component):
         self._with_narrow = with_narrow
         ports = {"i": In(FLOAT), "i_exponent": In(signed(8)), "o": Out(signed(bits))}
         if with_narrow:
-            ports["i_narrow"] = In(1)
+            ports |= {"i_narrow": In(1), "i_high": In(1), "i_low": In(1)}
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
@@ -72,12 +85,15 @@ class Quantizer(wiring.Component):
         significand = Signal(16, reset_less=True)
         sign = Signal(reset_less=True)
         narrow = Signal(reset_less=True)
+        high, low = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += distance.eq(self.i_exponent + (BIAS + bits - 1) - i.exponent)
         m.d.sync += [
             clamped.eq(Mux(distance[4:].any(), 15, distance[:4])),
             significand.eq(Cat(i.fraction, i.exponent.any())),
             sign.eq(i.sign),
             narrow.eq(self.i_narrow if self._with_narrow else 0),
+            high.eq(self.i_high if self._with_narrow else 0),
+            low.eq(self.i_low if self._with_narrow else 0),
         ]
 
         # 2: shift, round and negate in one addition: -(x + 1) is ~x
@@ -88,11 +104,13 @@ class Quantizer(wiring.Component):
         round_up = Signal()
         result = Signal(signed(self._bits), reset_less=True)
         m.d.comb += [
-            magnitude.eq(value[drop:]),
+            # of a low plane's values the largest is not shifted
+            magnitude.eq(Mux(low, value[2 : 2 + LOW_PLANE_BITS], value[drop:])),
             round_up.eq(
                 value[drop - 1]
                 & (value[drop] | value[: drop - 1].any() | lost)
-                & (magnitude != largest)
+                & (value[drop:] != largest)
+                & ~(high | low)
             ),
         ]
         m.d.sync += result.eq(Cat(magnitude ^ sign.replicate(bits), sign) + (round_up ^ sign))

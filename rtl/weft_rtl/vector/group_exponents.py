@@ -9,7 +9,12 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from weft_arch.blocks import KEY_BITS, KEY_MIN_EXPONENT, MIN_EXPONENT
+from weft_arch.blocks import (
+    KEY_BITS,
+    KEY_MIN_EXPONENT,
+    MIN_EXPONENT,
+    WIDE_KEY_MIN_EXPONENT,
+)
 from weft_arch.config import Configuration
 from weft_rtl.floating.formats import fields
 from weft_rtl.floating.quantizer import block_exponent
@@ -116,7 +121,11 @@ class GroupExponents(wiring.Component):
         tail = Signal(address_bits)
         count = Signal(address_bits + 1)
         taken = self.o.valid & self.o.ready
-        minimum = Mux(job.keys, KEY_MIN_EXPONENT, MIN_EXPONENT)
+        minimum = Mux(
+            job.wide_keys,
+            WIDE_KEY_MIN_EXPONENT,
+            Mux(job.keys, KEY_MIN_EXPONENT, MIN_EXPONENT),
+        )
         m.d.comb += [
             write_port.addr.eq(tail),
             write_port.data.eq(

@@ -59,6 +59,8 @@ class VectorJob(data.Struct):
     to_groups: 1
     """to the store unit, in 8 bits"""
     keys: 1
+    wide_keys: 1
+    """keys, in two planes"""
     group_words: 6
     group_length: 6
     """words of a group that are computed; the others are 0"""
@@ -109,6 +111,7 @@ def decode_job(m: Module, config: Configuration, instruction: Any) -> tuple[Any,
         job.quantize.eq(~is_reduce & (to != isa.VectorDestination.VECTOR_MEMORY)),
         job.to_groups.eq(to != isa.VectorDestination.ACTIVATIONS),
         job.keys.eq(to == isa.VectorDestination.KEYS),
+        job.wide_keys.eq(~is_reduce & (to == isa.VectorDestination.KEYS) & vector.wide_keys),
         job.group_length.eq(Mux(vector.fill, vector.words, vector.group_words)),
         job.group_offset.eq(Mux(vector.fill, vector.group_offset, 0)),
     ]

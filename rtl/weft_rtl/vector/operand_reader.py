@@ -44,6 +44,8 @@ class OperandReader(wiring.Component):
     -------
     i_start : In(1)
         Begin the job; `i_decoded` is the job in this cycle, `i_job` from the next one on.
+    i_refused : In(1)
+        With `i_start`: read nothing after all.
     i_decoded, i_job : In(VectorJob)
     i_taken : In(1)
         A result left the unit's result buffer.
@@ -64,6 +66,7 @@ class OperandReader(wiring.Component):
     """
 
     i_start: Signal
+    i_refused: Signal
     i_decoded: Any
     i_job: Any
     i_taken: Signal
@@ -83,6 +86,7 @@ class OperandReader(wiring.Component):
         super().__init__(
             {
                 "i_start": In(1),
+                "i_refused": In(1),
                 "i_decoded": In(VectorJob),
                 "i_job": In(VectorJob),
                 "i_taken": In(1),
@@ -157,7 +161,7 @@ class OperandReader(wiring.Component):
 
         with m.If(self.i_start):
             m.d.sync += [
-                active.eq(decoded.count.any()),
+                active.eq(decoded.count.any() & ~self.i_refused),
                 operand.eq(0),
                 words_left.eq(decoded.words),
                 inner_left.eq(decoded.inner),

@@ -9,8 +9,9 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from weft_arch.blocks import KEY_BITS, LOW_PLANE_BITS
 from weft_arch.config import BLOCK, Configuration
-from weft_rtl.floating.quantizer import Quantizer
+from weft_rtl.floating.quantizer import Quantizer, low_plane_exponent
 from weft_rtl.interfaces import (
     activation_block,
     activation_write,
@@ -37,7 +38,8 @@ class ResultBuffer(wiring.Component):
 
     One word per cycle in and out; groups follow each other without a bubble. A word is at `o_write`
     3 cycles after it came; a block is at its output 8 cycles after the group's last word came, and
-    one more for each of its words but the first.
+    one more for each of its words but the first. The groups of wide keys are read twice, for the
+    high and for the low plane, one after the other.
 
     Area: about 150 LUT4 per lane, 700 besides, and block RAM for 64 words.
 
@@ -111,50 +113,71 @@ class ResultBuffer(wiring.Component):
         head = Signal(ceil_log2(self._capacity))
         tail = Signal.like(head)
         filled = Signal(range(self._capacity + 1))
-        pop = Signal()
+        pop, taken = Signal(), Signal()
         m.d.comb += [
             write_port.addr.eq(tail),
             write_port.data.eq(self.i.as_value()),
             write_port.en.eq(self.i_valid),
             read_port.addr.eq(head),
-            self.o_taken.eq(pop),
+            self.o_taken.eq(taken),
         ]
         m.d.sync += [tail.eq(tail + self.i_valid), head.eq(head + pop)]
-        with m.If(self.i_valid & ~pop):
+        with m.If(self.i_valid & ~taken):
             m.d.sync += filled.eq(filled + 1)
-        with m.Elif(~self.i_valid & pop):
+        with m.Elif(~self.i_valid & taken):
             m.d.sync += filled.eq(filled - 1)
 
         # Readout: a word when there is one, or the positions of a group, some of them zeros.
         # Everything from here to the block register waits when it cannot move on.
+        # The words of a wide key stay in the ring until they are read for the second time.
         advance = Signal()
         reading = Signal()
+        low = Signal()  # for the low plane
+        again = Signal()  # the words are read again
+        group_head = Signal.like(head, reset_less=True)
         position = Signal(6)
         exponent = Signal(signed(8))
         last_position = Signal()
         inside = Signal()
         per_block = config.words_per_block
-        stage = data.StructLayout({"valid": 1, "inside": 1, "block_end": 1, "exponent": signed(8)})
+        stage = data.StructLayout(
+            {"valid": 1, "inside": 1, "block_end": 1, "low": 1, "exponent": signed(8)}
+        )
         stages = [Signal(stage, name=f"stage_{k}") for k in range(5)]
         m.d.comb += [
             last_position.eq(position + 1 == job.group_words),
             inside.eq(
                 (position >= job.group_offset) & (position < job.group_offset + job.group_length)
             ),
-            exponents.o.ready.eq(job.quantize & (~reading | (advance & last_position))),
+            again.eq(job.wide_keys & ~low),
+            exponents.o.ready.eq(job.quantize & (~reading | (advance & last_position & ~again))),
             pop.eq(advance & Mux(job.quantize, reading & inside, filled.any())),
+            taken.eq(pop & ~again),
             read_port.en.eq(advance),
             stages[0].valid.eq(Mux(job.quantize, reading, filled.any())),
             stages[0].inside.eq(inside),
             stages[0].block_end.eq(position % per_block == per_block - 1),
+            stages[0].low.eq(low),
             stages[0].exponent.eq(exponent),
         ]
         with m.If(exponents.o.valid & exponents.o.ready):
-            m.d.sync += [reading.eq(1), position.eq(0), exponent.eq(exponents.o.payload)]
+            m.d.sync += [
+                reading.eq(1),
+                position.eq(0),
+                low.eq(0),
+                exponent.eq(exponents.o.payload),
+                group_head.eq(head + pop),
+            ]
         with m.Elif(reading & advance):
             m.d.sync += position.eq(position + 1)
             with m.If(last_position):
-                m.d.sync += reading.eq(0)
+                m.d.sync += [reading.eq(again), low.eq(again)]
+                with m.If(again):
+                    m.d.sync += [
+                        position.eq(0),
+                        head.eq(group_head),
+                        exponent.eq(low_plane_exponent(exponent, config.activation_bits)),
+                    ]
         word = Signal(word_layout, reset_less=True)
         with m.If(advance):
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
@@ -171,6 +194,8 @@ class ResultBuffer(wiring.Component):
                 quantizer.i.eq(word[lane]),
                 quantizer.i_exponent.eq(stages[2].exponent),
                 quantizer.i_narrow.eq(job.to_groups),
+                quantizer.i_high.eq(job.wide_keys),
+                quantizer.i_low.eq(stages[2].low),
             ]
             codes.append(
                 quantizer.o.as_unsigned() & stages[4].inside.replicate(config.activation_bits)
@@ -181,6 +206,8 @@ class ResultBuffer(wiring.Component):
         block_valid = Signal()
         block_ready = Mux(job.to_groups, self.o_groups.ready, self.o_activation_write.ready)
         complete = Signal()
+        # what `low_plane_exponent` leaves
+        below = LOW_PLANE_BITS - (config.activation_bits - KEY_BITS)
         collected = Cat(earlier_codes, word_codes)
         m.d.comb += complete.eq(job.quantize & stages[4].valid & stages[4].block_end)
         with m.If(block_ready):
@@ -190,7 +217,7 @@ class ResultBuffer(wiring.Component):
         with m.If(advance & complete):
             m.d.sync += [
                 block.codes.as_value().eq(collected),
-                block.exponent.eq(stages[4].exponent),
+                block.exponent.eq(stages[4].exponent - Mux(stages[4].low, below, 0)),
                 block_valid.eq(1),
             ]
 

@@ -44,7 +44,8 @@ class VectorUnit(wiring.Component):
 
     Throughput: a word per cycle with one vector memory operand (ACTIVATE: per ``activate_cycles``),
     per two cycles with two, per three for ROPE; a group of a quantising destination takes at least
-    ``group_words`` cycles. An instruction starts when the one before has finished, in that cycle.
+    ``group_words`` cycles, one of wide keys twice as many. An instruction starts when the one
+    before has finished, in that cycle.
 
     Cycles from the transfer of an instruction to ``done`` when nothing waits, with n requests to
     the vector memory: n + 9 with one product per word (COPY, MUL), n + 13 with an addition, n + 16
@@ -142,7 +143,7 @@ class VectorUnit(wiring.Component):
         # Data
         for block in (reader, results, reduced):
             m.d.comb += [
-                block.i_start.eq(start),
+                block.i_start.eq(accept),
                 block.i_decoded.eq(decoded),
                 block.i_job.eq(job),
             ]
@@ -158,6 +159,9 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             row_scalars.i_read.eq(reader.o_scalar_read),
             row_scalars.i_address.eq(reader.o_scalar_address),
+            # Only what reads waits for the check of the operands: it is slow, and without reads
+            # the others do nothing.
+            reader.i_refused.eq(illegal),
             reader.i_taken.eq(results.o_taken),
             reader.i_resume.eq(lanes.o_resume),
             lanes.i_job.eq(job),

@@ -26,9 +26,9 @@ class _KVBlocks:
     """B kv blocks of a slot of D channels."""
 
     key_codes: NDArray[np.float32]
-    """[k_blocks, 32, B * 32]"""
+    """[key_blocks, 32, B * 32]"""
     key_scales: F64
-    """[k_blocks, 1, B * 32]"""
+    """[key_blocks, 1, B * 32]"""
     value_codes: NDArray[np.float32]
     """[B, 32 positions, D]"""
     value_exponents: NDArray[np.int32]
@@ -68,7 +68,7 @@ def attend(state: MachineState, op: Resolved) -> int:
     state.vectors[place] = out.reshape(rows, slot_words, config.lanes)
     row_scalar = (a.row_scalar + np.arange(rows)) % 256
     state.row_scalars[row_scalar] = functions.reciprocal(total)
-    return rows * n_blocks * (BLOCK // config.lanes * a.k_blocks + slot_words)
+    return rows * n_blocks * (BLOCK // config.lanes * len(cache.key_codes) + slot_words)
 
 
 def _pop_kv(state: MachineState, a: Attend, n_blocks: int) -> _KVBlocks:
@@ -77,13 +77,14 @@ def _pop_kv(state: MachineState, a: Attend, n_blocks: int) -> _KVBlocks:
     if state.streams[0].format != -1:
         raise ProgramFault(Fault.ILLEGAL_OPERAND, a.opcode)
     stream = state.streams.popleft()
-    if stream.k_blocks != a.k_blocks or -(-stream.count // BLOCK) != n_blocks:
+    alike = stream.k_blocks == a.k_blocks and stream.wide_keys == bool(a.wide_keys)
+    if not alike or -(-stream.count // BLOCK) != n_blocks:
         raise ProgramFault(Fault.ILLEGAL_OPERAND, a.opcode)
-    layout = layouts.KVLayout(state.config, a.k_blocks)
+    layout = layouts.KVLayout(state.config, a.k_blocks, stream.wide_keys)
     raw = state.memory.read(stream.address, n_blocks * layout.block_bytes)
     raw = raw.reshape(n_blocks, layout.block_bytes)
     keys, scales = layouts.unpack_tiles(
-        state.config, raw[:, BLOCK : layout.key_bytes].reshape(-1), a.k_blocks, 8
+        state.config, raw[:, BLOCK : layout.key_bytes].reshape(-1), layout.key_blocks, 8
     )
     values = raw[:, layout.key_bytes :].view(np.int8).reshape(n_blocks, -1, BLOCK)
     return _KVBlocks(
@@ -96,6 +97,8 @@ def _pop_kv(state: MachineState, a: Attend, n_blocks: int) -> _KVBlocks:
 
 def _scores(state: MachineState, op: Resolved, a: Attend, cache: _KVBlocks) -> F64:
     codes, exponents = activation_rows(state, op.address, a.activation_stride, op.count, a.k_blocks)
+    if a.wide_keys:  # both planes meet the same queries
+        codes, exponents = np.repeat(codes, 2, axis=0), np.repeat(exponents, 2, axis=0)
     partial_sums = np.matmul(codes, cache.key_codes)
     zero = np.zeros(partial_sums.shape[1:])
     return accumulate_terms(zero, terms(partial_sums, cache.key_scales, exponents))

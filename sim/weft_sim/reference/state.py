@@ -57,6 +57,7 @@ class Stream:
     format: int
     """WeightFormat, or -1 for a KV stream"""
     k_blocks: int = 0
+    wide_keys: bool = False
     replayed: "Replayed | None" = None
     """the tiles themselves, where they come from the resident memory; ``address`` is a place"""
 

@@ -63,9 +63,10 @@ def stream_kv(state: MachineState, op: Resolved) -> None:
     if s.k_blocks == 0:
         raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
     if op.count:
-        layout = layouts.KVLayout(state.config, s.k_blocks)
+        wide = bool(s.wide_keys)
+        layout = layouts.KVLayout(state.config, s.k_blocks, wide)
         _check_range(state, op.address, -(-op.count // BLOCK) * layout.block_bytes)
-        state.streams.append(Stream(op.address, op.count, -1, s.k_blocks))
+        state.streams.append(Stream(op.address, op.count, -1, s.k_blocks, wide))
 
 
 def _check_range(state: MachineState, address: int, size: int) -> None:
@@ -125,11 +126,11 @@ def store_kv(state: MachineState, op: Resolved) -> None:
     assert isinstance(s, StoreKV)
     if s.k_blocks == 0 or s.slots == 0:
         raise ProgramFault(Fault.ILLEGAL_OPERAND, s.opcode)
-    layout = layouts.KVLayout(state.config, s.k_blocks)
+    layout = layouts.KVLayout(state.config, s.k_blocks, bool(s.wide_keys))
     beat = state.config.beat_bytes
     if op.address % beat or s.slot_bytes % beat:
         raise ProgramFault(Fault.UNALIGNED_ADDRESS, op.address)
-    if len(state.groups) < op.count * s.slots * s.k_blocks:
+    if len(state.groups) < op.count * s.slots * (s.k_blocks if s.values else layout.key_blocks):
         raise Starved("quantised groups that no VECTOR before it makes")
     for row in range(op.count):
         position = op.aux_a + row
@@ -140,7 +141,7 @@ def store_kv(state: MachineState, op: Resolved) -> None:
 
 
 def _store_key(state: MachineState, layout: layouts.KVLayout, base: int, position: int) -> None:
-    for k in range(layout.k_blocks):
+    for k in range(layout.key_blocks):
         codes, exponent = state.groups.popleft()
         scale = np.array([layouts.key_scale_bits(exponent)], "<u2").view(np.uint8)
         state.memory.write(base + layout.key_scale_offset(position, k), scale)

@@ -112,12 +112,28 @@ def _quantize(state: MachineState, v: Vector, result: F64) -> None:
         state.codes[d], state.exponents[d] = codes, exponents
         return
     keys = v.to == VectorDestination.KEYS
+    if keys and v.wide_keys:
+        _wide_keys(state, groups)
+        return
     low = blocks.KEY_MIN_EXPONENT if keys else blocks.MIN_EXPONENT
     codes, exponents = blocks.quantize(groups, blocks.KEY_BITS, low)
     for group, exponent in zip(
         codes.reshape(-1, groups.shape[-1]), exponents.reshape(-1), strict=True
     ):
         state.groups.extend((part, int(exponent)) for part in group.reshape(-1, BLOCK))
+
+
+def _wide_keys(state: MachineState, groups: F64) -> None:
+    """Groups of keys, each as its high plane and then its low one."""
+    high, low, exponents = blocks.key_planes(groups)
+    size = groups.shape[-1]
+    for planes, exponent in zip(
+        np.stack([high, low], axis=-2).reshape(-1, 2, size), exponents.reshape(-1), strict=True
+    ):
+        for plane, of_plane in zip(
+            planes, (int(exponent), int(exponent) - blocks.LOW_PLANE_BITS), strict=True
+        ):
+            state.groups.extend((part, of_plane) for part in plane.reshape(-1, BLOCK))
 
 
 def reduce(state: MachineState, op: Resolved) -> None:

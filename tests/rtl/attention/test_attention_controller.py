@@ -32,7 +32,8 @@ def expected_pass(command: dict[str, int], kind: str, block: int) -> dict[str, i
             "activation_base": command["activation_base"],
             "activation_stride": command["activation_stride"],
             "rows": rows,
-            "k_blocks": command["k_blocks"],
+            "activation_twice": command["wide_keys"],
+            "k_blocks": command["k_blocks"] << command["wide_keys"],
             "n_tiles": words,
             "source": TileSource.W8.value,
             "has_header": 1,
@@ -50,6 +51,7 @@ def expected_pass(command: dict[str, int], kind: str, block: int) -> dict[str, i
     return {
         "activation_base": (command["probabilities"] + block % 2 * rows) % (1 << 14),
         "activation_stride": 1,
+        "activation_twice": 0,
         "rows": rows,
         "k_blocks": 1,
         "n_tiles": words * command["k_blocks"],
@@ -104,6 +106,7 @@ async def keeps_the_order(bench: Bench) -> None:
             "destination": draw(1 << 14),
             "destination_stride": draw(1 << 12),
             "row_scalar": draw(256),
+            "wide_keys": draw(2),
         }
         commands.send(command)
         sent.append(command)

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from weft_rtl.bitstream import flow
-from weft_rtl.bitstream.design import Design, with_collisions_free
+from weft_rtl.bitstream.design import Design, with_collisions_free, with_plain_names
 from weft_rtl.bitstream.out_of_context import OutOfContext
 from weft_rtl.bitstream.parts import PARTS
 from weft_rtl.bitstream.paths import longest_paths
@@ -210,3 +210,12 @@ def test_paths_follow_from_delays(tmp_path: Path) -> None:
     (path,) = longest_paths(file, 10)
     assert (path.begin, path.end, path.levels) == ("a", "b", 1)
     assert path.picoseconds == 500 + 1000 + 200 + 500 + 100
+
+
+def test_elements_of_arrays_get_names_of_their_own() -> None:
+    wires = "  wire width 9 \\jobs[0].rows\n  wire width 2 \\port\n"
+    connection = "  connect \\jobs[0].rows [1:0] { \\port [1] \\port [0] }\n"
+    assert with_plain_names(wires + connection) == (
+        "  wire width 9 \\jobs.0.rows\n  wire width 2 \\port\n"
+        "  connect \\jobs.0.rows [1:0] { \\port [1] \\port [0] }\n"
+    )

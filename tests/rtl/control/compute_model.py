@@ -89,9 +89,9 @@ class ComputeModel:
             scores = np.zeros((rows, BLOCK), np.float32)
             for n in range(BLOCK // cols):
                 total = np.zeros((rows, cols), np.float32)
-                for k in range(i.k_blocks):
+                for k in range(i.k_blocks << i.wide_keys):
                     weights, scales = self._tile(narrow=False)
-                    block = address + m * i.activation_stride + k
+                    block = address + m * i.activation_stride + (k >> i.wide_keys)
                     total = self._accumulate(total, block, weights, scales)
                 scores[:, n * cols : (n + 1) * cols] = total
             key_words.append(self.codes[first_word:])
@@ -105,7 +105,7 @@ class ComputeModel:
             scaled = float24.scale_exponent(out, -block.rescale[:, None])
             sums = block.codes @ values.T
             out = blocks.accumulate(scaled, sums, np.float32(1), block.exponent[:, None])
-            tiles += BLOCK // cols * i.k_blocks + channels // cols
+            tiles += BLOCK // cols * (i.k_blocks << i.wide_keys) + channels // cols
         for b in range(n_blocks):
             self.codes += key_words[b]
             self.codes += value_words[b - 1] if b else []

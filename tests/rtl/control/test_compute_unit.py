@@ -194,6 +194,7 @@ class InstructionMaker:
             destination=draw.randrange(config.vector_memory_words - rows * destination_stride),
             destination_stride=destination_stride,
             row_scalar=draw.randrange(256 - rows),
+            wide_keys=given.get("wide_keys", draw.randrange(2)),
         )
         position = max(0, n_keys - 1 - (rows - 1) // rows_per_position)
         address = draw.randrange(max(1, half - rows * stride))
@@ -264,7 +265,7 @@ async def no_gaps(bench: Bench) -> None:
     tile = max(harness.config.array_cols, 8)
     assert cycles[-1] - cycles[0] == harness.model.row_cycles - tile
     before, start = harness.model.row_cycles, len(cycles)
-    harness.send(maker.attend(8 * BLOCK, k_blocks=2, rows=12))
+    harness.send(maker.attend(8 * BLOCK, k_blocks=2, rows=12, wide_keys=0))
     await harness.finished()
     busy = harness.model.row_cycles - before
     taken = cycles[-1] - cycles[start]

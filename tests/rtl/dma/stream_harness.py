@@ -136,9 +136,10 @@ class Expectation:
                 self._tiles(instruction.address, instruction.count, bits)
             return
         assert isinstance(instruction, StreamKV)
-        layout = layouts.KVLayout(self._config, instruction.k_blocks)
+        wide = bool(instruction.wide_keys)
+        layout = layouts.KVLayout(self._config, instruction.k_blocks, wide)
         n = -(-instruction.count // BLOCK)
-        tiles = BLOCK // self._config.array_cols * instruction.k_blocks
+        tiles = BLOCK // self._config.array_cols * layout.key_blocks
         order = [("K", 0)] if n else []
         for b in range(1, n):
             order += [("K", b), ("V", b - 1)]

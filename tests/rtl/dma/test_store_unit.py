@@ -153,11 +153,11 @@ class StoreModel:
         self._write(op.address, np.array(words, "<u4").tobytes())
 
     def store_kv(self, op: StoreKV, position: int, groups: deque[tuple[bytes, int]]) -> None:
-        layout = layouts.KVLayout(self._config, op.k_blocks)
+        layout = layouts.KVLayout(self._config, op.k_blocks, bool(op.wide_keys))
         for r in range(op.count):
             for s in range(op.slots):
                 base, at = op.address + s * op.slot_bytes, position + r
-                for k in range(op.k_blocks):
+                for k in range(op.k_blocks if op.values else layout.key_blocks):
                     codes, exponent = groups.popleft()
                     if op.values:
                         if k == 0:
@@ -211,7 +211,8 @@ class Path:
             self.model.store_top_k(op, self.top_k.entries)
         else:
             assert isinstance(op, StoreKV)
-            groups = deque(self._group(op, k) for k in range(op.count * op.slots * op.k_blocks))
+            n_groups = op.count * op.slots * op.k_blocks << (op.wide_keys and not op.values)
+            groups = deque(self._group(op, k) for k in range(n_groups))
             for codes, exponent in groups:
                 signed = [int(x) for x in np.frombuffer(codes, np.int8)]
                 self.groups.send({"codes": signed, "exponent": exponent})
@@ -256,8 +257,9 @@ def kv(
     count: int,
     slots: int,
     context: int = 128,
+    wide_keys: int = 0,
 ) -> StoreKV:
-    layout = layouts.KVLayout(path.config, k_blocks)
+    layout = layouts.KVLayout(path.config, k_blocks, bool(wide_keys))
     return StoreKV(
         address=address,
         count=count,
@@ -265,6 +267,7 @@ def kv(
         k_blocks=k_blocks,
         slots=slots,
         slot_bytes=layout.slot_bytes(context),
+        wide_keys=wide_keys,
     )
 
 
@@ -299,23 +302,38 @@ async def stores(bench: Bench) -> None:
     path.check()
 
 
-@bench_test(deadline_cycles=100_000)
+@bench_test(deadline_cycles=200_000)
 async def stores_keys_and_values(bench: Bench) -> None:
     path = Path(bench)
     n = 0
-    for position, count, k_blocks, slots in (
-        (0, 1, 1, 2),
-        (29, 6, 1, 1),
-        (31, 2, 2, 2),
-        (127, 1, 3, 1),
-        (64, 0, 1, 1),
-        (95, 2, 4, 1),
+    for position, count, k_blocks, slots, wide_keys in (
+        (0, 1, 1, 2, 0),
+        (29, 6, 1, 1, 0),
+        (31, 2, 2, 2, 0),
+        (127, 1, 3, 1, 0),
+        (64, 0, 1, 1, 0),
+        (95, 2, 4, 1, 0),
+        (30, 4, 1, 2, 1),
+        (63, 2, 2, 1, 1),
+        (61, 1, 4, 1, 1),
     ):
         for values in (0, 1):
-            address = 0x10000 * (k_blocks % 4) + 0x40 * n
-            op = kv(path, address, values=values, k_blocks=k_blocks, count=count, slots=slots)
+            address = 0x10000 * (k_blocks % 4) + 0x8000 * wide_keys + 0x40 * n
+            op = kv(
+                path,
+                address,
+                values=values,
+                k_blocks=k_blocks,
+                count=count,
+                slots=slots,
+                wide_keys=wide_keys,
+            )
+            path.model.image[:] = path.memory.data
+            path.model.counts[:] = path.memory.written
             path.run(op, position)
             n += 1
+            await path.until_done(n)
+            path.check()
     path.run(StoreTopK(address=SIZE - 1024))
     await path.until_done(n + 1)
     await bench.cycles(100)

@@ -30,7 +30,8 @@ async def streams(bench: Bench) -> None:
         address = draw(SIZE // 2 // beat) * beat
         if k % 3 == 2:
             count = bench.random.choice([0, 1, 31, 32, 33, 64, 65, 100])
-            instructions.append(StreamKV(address=address, count=count, k_blocks=draw(1, 4)))
+            shape = {"k_blocks": draw(1, 4), "wide_keys": draw(2)}
+            instructions.append(StreamKV(address=address, count=count, **shape))
         else:
             form = bench.random.choice(list(WeightFormat))
             instructions.append(

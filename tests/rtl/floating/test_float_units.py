@@ -261,6 +261,33 @@ def quantizer_expected(bits: int) -> Callable[[Cases], I64]:
     return expected
 
 
+def planes_cases(bits: int) -> Callable[[np.random.Generator], Cases]:
+    """Values of a wide key's two planes, each with one that sets the largest exponent."""
+
+    def cases(rng: np.random.Generator) -> Cases:
+        n = 60_000
+        largest = np.where(
+            rng.integers(0, 2, n), rng.integers(120, 135, n), rng.integers(0, 255, n)
+        )
+        i = floats(rng, n, 1, 2) & 0x807FFF
+        field = largest - np.minimum(rng.integers(0, 18, n), largest)
+        i = np.where(field == 0, 0, i | field << 15)
+        low = rng.integers(0, 2, n)
+        exponent = np.maximum(largest - 127 - 6, blocks.WIDE_KEY_MIN_EXPONENT)
+        given = {"i_exponent": exponent - low * (bits - 8), "i_low": low}
+        ones = np.ones(n, np.int64)
+        return {"i": i, "i_narrow": ones, "i_high": ones, "_largest": largest} | given
+
+    return cases
+
+
+def planes_expected(c: Cases) -> I64:
+    other = c["_largest"] << 15
+    group = np.stack([value(c["i"]), value(other)], axis=-1)
+    high, low, _ = blocks.key_planes(group)
+    return np.where(c["i_low"], low[:, 0], high[:, 0])
+
+
 HALVES = Unit(
     HalfToFloat,
     lambda rng: {"i": np.arange(1 << 16)},
@@ -303,6 +330,10 @@ UNITS: dict[str, Unit] = {
         lambda: Quantizer(12, with_narrow=True), quantizer_cases(12), quantizer_expected(12)
     ),
 }
+for _bits in (8, 10, 12):
+    UNITS[f"quantizer_planes_{_bits}"] = Unit(
+        lambda bits=_bits: Quantizer(bits, with_narrow=True), planes_cases(_bits), planes_expected
+    )
 for _shape, _exponent in (
     (signed(8), 0),
     (signed(23), 0),

@@ -178,6 +178,7 @@ def random_vector(rng: random.Random, config: Configuration) -> Vector:
             fields |= {"a_outer": 256, "d_outer": 256}
     else:
         fields["d"] = rng.randrange(64)
+        fields["wide_keys"] = rng.randrange(2)
         blocks = 1 if to != VectorDestination.VALUES else rng.randint(1, 63 // per_block)
         fields["group_words"] = blocks * per_block
         if rng.random() < 0.4:

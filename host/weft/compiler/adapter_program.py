@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs of a model with a side path: a chunk's and a batch's, as those without."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from weft.compiler import plan
+from weft.compiler.batch_program import Batch
+from weft.compiler.conventions import ADAPTER, MOST_ADAPTED_ROWS, batch_scalars, chunk_scalars
+from weft.compiler.emit import emit, emit_batch
+from weft.compiler.graph import transformer_graph
+from weft.compiler.hazards import check_hazards
+from weft.compiler.low_rank import LowRankPlan, plan_low_rank
+from weft.compiler.plan import MemoryPlan, OnChipPlan
+from weft.errors import CompileError
+from weft.model import ModelConfig
+from weft_arch.config import Configuration
+from weft_arch.isa import Instruction
+
+__all__ = ["MOST_RANK", "AdapterProgram", "ResidentAdapter", "adapter_program"]
+
+MOST_RANK = 256
+"""Largest rank of a side path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterProgram:
+    """What adapters with the same side path share."""
+
+    low_rank: LowRankPlan
+    chip: OnChipPlan
+    program: tuple[Instruction, ...]
+    batch: Batch | None
+    """none where the model has none, or where there is no room for two rows and their program"""
+    number: int = 0
+    """of the programs that are resident"""
+
+    @property
+    def prompt_rows(self) -> int:
+        """Most positions of a prompt that one run appends."""
+        return self.chip.chunk_rows
+
+    def chunk_program(self, rows: int) -> tuple[str, tuple[Instruction, ...]]:
+        """The program that appends so many positions to a sequence, and its region of memory."""
+        del rows  # there is one for all
+        return self.region, self.program
+
+    @property
+    def region(self) -> str:
+        """Where the program lies in memory."""
+        return f"adapter_program_{self.number}"
+
+    @property
+    def batch_region(self) -> str:
+        """Where the batch's lies."""
+        return f"adapter_batch_program_{self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidentAdapter:
+    """An adapter beside a compiled model, with its weights at byte address ``address``."""
+
+    program: AdapterProgram
+    address: int
+
+
+class Base(Protocol):
+    """The programs without a side path."""
+
+    @property
+    def chip(self) -> OnChipPlan:
+        """Of chunks."""
+        ...
+
+    @property
+    def memory(self) -> MemoryPlan:
+        """Where everything lies."""
+        ...
+
+    @property
+    def batch(self) -> Batch | None:
+        """Of batches."""
+        ...
+
+
+def adapter_program(
+    model: ModelConfig,
+    config: Configuration,
+    base: Base,
+    ranks: Mapping[str, int],
+    *,
+    max_context: int,
+) -> AdapterProgram:
+    """The programs for adapters of these ranks by matrix, over the same weights and caches as
+    those without. They take no more rows. Raises `CompileError` when they do not fit."""
+    if model.head == "none":
+        raise CompileError(
+            f"this {model.architecture} model is an encoder; the device takes adapters of decoders."
+        )
+    for name, rank in ranks.items():
+        if rank > MOST_RANK:
+            raise CompileError(
+                f"rank {rank} of {name} is too large for a side path, which takes at most "
+                f"{MOST_RANK}; merge the adapter into the weights instead."
+            )
+    graph, memory = transformer_graph(model), base.memory
+    low_rank = plan_low_rank(config, memory.layer_parts, ranks)
+
+    def check(program: list[Instruction], scalars: dict[int, int]) -> None:
+        check_hazards(
+            program,
+            config,
+            scalars=scalars,
+            write_base=memory.read_only_end,
+            write_limit=memory.write_end,
+        )
+
+    chip = plan.plan_chip(
+        graph,
+        config,
+        all_logits=base.chip.logit_rows > 1,
+        chunk_rows=base.chip.chunk_rows,
+        low_rank=low_rank,
+    )
+    plan.check(graph, chip, config)
+    program = emit(graph, config, chip, memory)
+    if len(program) > config.instruction_words:
+        raise CompileError(
+            f"the program with the adapter has {len(program)} instructions; preset {config.name} "
+            f"takes {config.instruction_words}."
+        )
+    for rows, position in ((chip.chunk_rows, 0), (1, max_context - 1)):
+        if position + rows <= max_context:
+            check(program, chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows)))
+    batch = None
+    most = min(base.batch.chip.chunk_rows, MOST_ADAPTED_ROWS) if base.batch else 1
+    for rows in range(most, 1, -1):
+        batch_chip = plan.plan_chip(
+            graph, config, all_logits=True, chunk_rows=rows, low_rank=low_rank
+        )
+        batch_program = emit_batch(graph, config, batch_chip, memory)
+        if batch_chip.chunk_rows == rows and len(batch_program) <= config.instruction_words:
+            plan.check(graph, batch_chip, config)
+            places = [(k, min(k, max_context - 1)) for k in range(rows)]
+            check(batch_program, {**batch_scalars(places), ADAPTER: 0})
+            batch = Batch(chip=batch_chip, program=tuple(batch_program))
+            break
+    return AdapterProgram(low_rank=low_rank, chip=chip, program=tuple(program), batch=batch)
