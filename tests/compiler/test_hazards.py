@@ -93,6 +93,10 @@ def test_the_loss_of_a_token_is_found(name: str, token: Token) -> None:
         Token.X_FREE: False,
         Token.X_OUT: False,
         Token.HEADS_FREE: False,
+        Token.X_STORED: False,
+        Token.X_LOADED: False,
+        Token.ROTATIONS: False,
+        Token.HIDDEN_FREE: False,
         Token.LOW_RANK: False,  # test_adapters.py
         Token.LOW_RANK_CODES: False,
     }.get(token, True)

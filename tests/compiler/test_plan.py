@@ -97,7 +97,7 @@ def test_memory_regions_are_disjoint_aligned_and_writable_last() -> None:
     assert all(r.base % 64 == 0 for r in regions)
     names = list(model.memory.regions)
     written = {n for n in names if model.memory.regions[n].base >= model.memory.read_only_end}
-    assert written == {"top_k", "logits", "hidden_states", "kv"}
+    assert written == {"top_k", "logits", "hidden_states", "kv", "residual"}
     assert model.image.size == model.memory.read_only_end - 0x10000
 
 

@@ -161,7 +161,7 @@ def _forecast(compiled: CompiledModel, chunks: Sequence[tuple[int, int]]) -> int
     for chunk in chunks:
         rows, head = chunk[1] - chunk[0], chunk == chunks[-1]
         scalars = chunk_scalars(rows, chunk[0], head=head or rows == 1)
-        cycles += forecast(compiled.program, compiled.config, scalars).cycles
+        cycles += forecast(compiled.chunk_program(rows)[1], compiled.config, scalars).cycles
     return cycles
 
 

@@ -46,7 +46,11 @@ def prefill_layers(
 
         counters = measure(device, run)
     predicted = sum(
-        forecast(compiled.program, config, chunk_scalars(end - start, start, head=False)).cycles
+        forecast(
+            compiled.chunk_program(end - start)[1],
+            config,
+            chunk_scalars(end - start, start, head=False),
+        ).cycles
         for start, end in chunks
     )
     return _utilisation(name, config, target, counters, predicted)

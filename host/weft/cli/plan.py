@@ -220,7 +220,7 @@ def _places(found: ModelForecast) -> Table:
 
 
 def _rows(found: ModelForecast) -> int:
-    return min(found.prompt, found.layout.chip.chunk_rows)
+    return min(found.prompt, found.layout.prompt_rows)
 
 
 def _fits(config: Configuration, form: WeightFormat) -> Table:
@@ -236,7 +236,7 @@ def _fits(config: Configuration, form: WeightFormat) -> Table:
             table.add_row(name, "", "", "", f"does not fit: {error}")
             continue
         size = found.layout.memory.size / 2**20
-        rows = found.layout.chip.chunk_rows
+        rows = found.layout.prompt_rows
         table.add_row(
             name, f"{size:,.1f} MiB", f"{found.tokens_per_second:,.3g}", f"{rows}", "fits"
         )

@@ -37,6 +37,16 @@ class AdapterProgram:
     """of the programs that are resident"""
 
     @property
+    def prompt_rows(self) -> int:
+        """Most positions of a prompt that one run appends."""
+        return self.chip.chunk_rows
+
+    def chunk_program(self, rows: int) -> tuple[str, tuple[Instruction, ...]]:
+        """The program that appends so many positions to a sequence, and its region of memory."""
+        del rows  # there is one for all
+        return self.region, self.program
+
+    @property
     def region(self) -> str:
         """Where the program lies in memory."""
         return f"adapter_program_{self.number}"

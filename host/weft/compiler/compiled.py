@@ -20,6 +20,7 @@ from weft.compiler.conventions import (
 )
 from weft.compiler.emit import emit, emit_batch, emit_keep
 from weft.compiler.hazards import check_hazards
+from weft.compiler.long_prompts import LongPrompts, long_prompts
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
@@ -32,11 +33,44 @@ from weft_arch.config import BLOCK, Configuration
 from weft_arch.encoding import EncodingError, write_image
 from weft_arch.isa import INSTRUCTION_BYTES, Instruction, LoadFormat
 
-__all__ = ["Batch", "CompiledModel", "Layout", "compile_model", "instruction_bytes", "lay_out"]
+__all__ = [
+    "Batch",
+    "CompiledModel",
+    "Layout",
+    "Programs",
+    "compile_model",
+    "instruction_bytes",
+    "lay_out",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompiledModel:
+class Programs:
+    """The programs of a model, and where their values are on the chip."""
+
+    chip: OnChipPlan
+    program: tuple[Instruction, ...]
+    batch: Batch | None
+    """none where there is one sequence, or no room for two rows and their program"""
+    long: LongPrompts | None
+    """none where the ordinary program is as fast, or knows more of what the model needs"""
+    keep: tuple[Instruction, ...]
+    """the program that has to run first, where weights stay on the chip; else empty"""
+
+    @property
+    def prompt_rows(self) -> int:
+        """Most positions of a prompt that one run appends."""
+        return self.long.chip.chunk_rows if self.long else self.chip.chunk_rows
+
+    def chunk_program(self, rows: int) -> tuple[str, tuple[Instruction, ...]]:
+        """The program that appends so many positions to a sequence, and its region of memory."""
+        if self.long and rows > self.chip.chunk_rows:
+            return "long_program", self.long.program
+        return "program", self.program
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledModel(Programs):
     """Program, memory image and the plan that tells where things are.
 
     ``image`` is the memory from ``base`` to ``memory.read_only_end``, program included.
@@ -49,13 +83,7 @@ class CompiledModel:
     max_context: int
     max_sequences: int
     base: int
-    chip: OnChipPlan
     memory: MemoryPlan
-    program: tuple[Instruction, ...]
-    batch: Batch | None
-    """none where there is one sequence, or no room for two rows and their program"""
-    keep: tuple[Instruction, ...]
-    """the program that has to run first, where weights stay on the chip; else empty"""
     image: NDArray[np.uint8]
     program_file: bytes
     adapters: Mapping[str, ResidentAdapter] = field(default_factory=dict[str, ResidentAdapter])
@@ -67,14 +95,10 @@ class CompiledModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class Layout(Programs):
     """What follows from a model's shape alone: places and program."""
 
-    chip: OnChipPlan
     memory: MemoryPlan
-    program: tuple[Instruction, ...]
-    batch: Batch | None
-    keep: tuple[Instruction, ...]
 
 
 def lay_out(
@@ -105,12 +129,15 @@ def lay_out(
     plan.check(model_graph, chip, config)
     most_rows = 1 if all_logits or model.head == "none" else _batch_rows(max_sequences, context)
 
-    def plan_memory(batch: OnChipPlan | None) -> MemoryPlan:
+    def plan_memory(
+        batch: OnChipPlan | None, of: graph.Graph = model_graph, long: OnChipPlan | None = None
+    ) -> MemoryPlan:
         return plan.plan_memory(
-            model_graph,
+            of,
             config,
             chip,
             batch=batch,
+            long=long,
             weights=weights,
             kv_format=kv,
             embedding=embedding,
@@ -130,11 +157,23 @@ def lay_out(
             plan.check(model_graph, batch_chip, config)
             batch, memory = Batch(chip=batch_chip, program=tuple(program)), with_batch
             break
+    batch_chip, long = batch.chip if batch else None, None
+    if not (all_logits or chunk_rows or memory.resident):
+        long = long_prompts(
+            model_graph,
+            config,
+            chip,
+            lambda of, long_chip: plan_memory(batch_chip, of, long_chip),
+            context,
+        )
+    if long:
+        memory = plan_memory(batch_chip, long=long.chip)
     return Layout(
         chip=chip,
         memory=memory,
         program=tuple(emit(model_graph, config, chip, memory)),
         batch=batch,
+        long=long,
         keep=tuple(emit_keep(config, memory)) if memory.resident else (),
     )
 
@@ -213,12 +252,17 @@ def compile_model(
             if position + rows <= context:
                 scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
                 check(layout.program, scalars)
+    if layout.long:
+        rows = layout.long.chip.chunk_rows
+        check(layout.long.program, chunk_scalars(rows, context - rows, logit_rows=1))
     image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
     programs = {"program": layout.program}
     if layout.batch:
         rows = layout.batch.chip.chunk_rows
         check(layout.batch.program, batch_scalars([(k, min(k, context - 1)) for k in range(rows)]))
         programs["batch_program"] = layout.batch.program
+    if layout.long:
+        programs["long_program"] = layout.long.program
     if layout.keep:
         check(layout.keep, {})
         programs["keep_program"] = layout.keep
@@ -237,6 +281,7 @@ def compile_model(
         memory=memory,
         program=layout.program,
         batch=layout.batch,
+        long=layout.long,
         keep=layout.keep,
         image=image,
         program_file=_encoded(config, layout.program),

@@ -113,6 +113,14 @@ class Token(IntEnum):
     """used where adapters are, whose A x is ready to be quantised"""
     LOW_RANK_CODES = 27
     """used there too: a matrix's A x is quantised"""
+    X_STORED = 28
+    """used in chunks of long prompts: the rows of x in the inner buffer's words are in memory"""
+    X_LOADED = 29
+    """used there: x is on the chip again"""
+    ROTATIONS = 30
+    """used there: rotations are loaded layer by layer"""
+    HIDDEN_FREE = 31
+    """used there: a piece of the hidden codes is multiplied"""
 
 
 def even_chunks(count: int, most: int) -> list[tuple[int, int]]:

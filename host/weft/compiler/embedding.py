@@ -49,8 +49,8 @@ class EmbeddingLayer(Norms):
         )
         if learned:
             self.load_rows("position_embedding", "scratch", words, signal_a=done)
-        else:  # Done before the first parameters, whose token covers it: loads finish in order.
-            self.load_rows("rope", "rope", 4 * self.words(model.head_dim))
+        else:
+            self.load_rotations()
         steps = list(self._steps(learned))
         for number, fields in enumerate(steps):
             if number == 0:
@@ -69,6 +69,10 @@ class EmbeddingLayer(Norms):
                     signals=(self.x_out, Token.PARAMETERS_A_FREE),
                 ),
             )
+
+    def load_rotations(self) -> None:
+        """Done before the first parameters, whose token covers it: loads finish in order."""
+        self.load_rows("rope", "rope", 4 * self.words(self.model.head_dim))
 
     def load_rows(self, table: str, region: str, words: int, **fields: Any) -> None:
         """LOAD the positions' rows of a table in memory."""

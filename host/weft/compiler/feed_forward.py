@@ -12,7 +12,7 @@ from weft_arch.isa import Activation, Instruction, Vector, VectorOp
 
 __all__ = ["FeedForwardLayer"]
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "silu": Activation.SILU,
     "gelu_tanh": Activation.GELU_TANH,
     "gelu_erf": Activation.GELU_ERF,
@@ -59,7 +59,7 @@ class FeedForwardLayer(Norms):
         )
         activate: dict[str, Any] = {
             "operation": VectorOp.ACTIVATE,
-            "activation": _ACTIVATIONS[self.model.activation],
+            "activation": ACTIVATIONS[self.model.activation],
             "a": vector,
             "a_outer": row_words,
         }

@@ -22,7 +22,20 @@ from weft_arch import layouts
 from weft_arch.config import Configuration
 from weft_arch.isa import INSTRUCTION_BYTES, LoadFormat
 
-__all__ = ["MemoryPlan", "OnChipPlan", "Region", "plan_chip", "plan_memory"]
+__all__ = [
+    "ROW_SCALARS",
+    "MemoryPlan",
+    "OnChipPlan",
+    "Region",
+    "check_disjoint",
+    "fits",
+    "group_rows",
+    "hidden_slices",
+    "parameters_of",
+    "plan_chip",
+    "plan_memory",
+    "rope_words",
+]
 
 _ALIGNMENT = 64
 KEEP_PROGRAM_LENGTH = 2
@@ -100,7 +113,8 @@ def _parts(graph: Graph, config: Configuration) -> tuple[WeightPart, ...]:
     return layer_parts(graph.config, config, products, hidden_slices(graph.config, config))
 
 
-def _parameters(graph: Graph, config: Configuration) -> ParameterPlan:
+def parameters_of(graph: Graph, config: Configuration) -> ParameterPlan:
+    """The gains and biases of a model."""
     return plan_parameters(graph.config, config, _parts(graph, config))
 
 
@@ -139,7 +153,7 @@ def plan_chip(
         for queries_apart in (True, False) if graph.config.head == "lm" else (False,):
             logit_rows = rows if all_logits else 1
             plan = _lay_out(graph, config, heads, rows, logit_rows, queries_apart, low_rank)
-            if _fits(plan, config):
+            if fits(plan, config):
                 return plan
     smallest = _lay_out(graph, config, heads, 1, 1, False, low_rank)
     words = max((r.end for r in smallest.vector.values()), default=0)
@@ -170,7 +184,8 @@ def _hidden_takes_turns(heads: Heads) -> bool:
     return not any(heads.empty_blocks(place) for place in range(heads.per_slot))
 
 
-def _fits(plan: OnChipPlan, config: Configuration) -> bool:
+def fits(plan: OnChipPlan, config: Configuration) -> bool:
+    """Whether all regions end within their memories."""
     return all(r.end <= config.vector_memory_words for r in plan.vector.values()) and all(
         r.end <= config.activation_blocks for r in plan.activations.values()
     )
@@ -201,7 +216,7 @@ def _lay_out(
         place += size
 
     vector("x", rows * words(model.dim))
-    for name, size in zip("ab", _parameters(graph, config).buffer_words, strict=True):
+    for name, size in zip("ab", parameters_of(graph, config).buffer_words, strict=True):
         vector(f"parameters_{name}", size)
     vector("rope", rows * rope_words(model, config))
     if not heads.fill_slots:  # keys, then values; the zeros between the heads stay
@@ -270,8 +285,9 @@ class MemoryPlan:
     layer_kv_bytes: int
     sequence_kv_bytes: int
     regions: dict[str, Region]
-    """program, batch_program, keep_program, ids, positions, parameters, rope, position_embedding,
-    embedding, weights, top_k, logits, hidden_states, kv"""
+    """program, batch_program, long_program, keep_program, ids, positions, parameters, rope,
+    position_embedding,
+    embedding, weights, top_k, logits, hidden_states, kv, residual"""
 
     def parts(self, name: str) -> tuple[WeightPart, ...]:
         """The parts that some rows of a matrix are in."""
@@ -305,7 +321,7 @@ class MemoryPlan:
     @property
     def write_end(self) -> int:
         """First byte behind those that it may write; adapters lie there."""
-        return self.regions["kv"].end
+        return self.regions["residual"].end
 
 
 def plan_memory(
@@ -314,6 +330,7 @@ def plan_memory(
     chip: OnChipPlan,
     *,
     batch: OnChipPlan | None = None,
+    long: OnChipPlan | None = None,
     weights: WeightFormat,
     kv_format: KVFormat,
     embedding: LoadFormat,
@@ -321,7 +338,8 @@ def plan_memory(
     max_sequences: int,
     base: int,
 ) -> MemoryPlan:
-    """Addresses from ``base`` on, for a program with the plan ``chip`` and one for batches."""
+    """Addresses from ``base`` on, for a program with the plan ``chip``, and where there are
+    such, for one for batches and for one for long prompts."""
     model, cols = graph.config, config.array_cols
     parts, head = _parts(graph, config), head_part(model, config)
     parameters = plan_parameters(model, config, parts)
@@ -339,12 +357,15 @@ def plan_memory(
     word_bytes = 4 * config.lanes
     batch_rows = batch.chunk_rows if batch else 0
     logit_rows = max(chip.logit_rows, batch_rows)
+    long_rows = long.chunk_rows if long else 0
+    most_rows = max(chip.chunk_rows, batch_rows, long_rows)
     program_bytes = config.instruction_words * INSTRUCTION_BYTES
     sizes = {
         "program": program_bytes,
         "batch_program": program_bytes if batch else 0,
+        "long_program": program_bytes if long else 0,
         "keep_program": KEEP_PROGRAM_LENGTH * INSTRUCTION_BYTES if resident else 0,
-        "ids": 4 * (max_context if model.head == "none" else max(chip.chunk_rows, batch_rows)),
+        "ids": 4 * (max_context if model.head == "none" else most_rows),
         "positions": 4 * (max_context if model.token_types else batch_rows),
         "parameters": parameters.words(model.n_layers) * word_bytes,
         "rope": max_context * rope_row_bytes,
@@ -355,6 +376,7 @@ def plan_memory(
         "logits": 4 * logit_rows * head.n_tiles[0] * cols,
         "hidden_states": 4 * max_context * model.dim if model.head == "none" else 0,
         "kv": max_sequences * model.n_layers * layer_kv_bytes,
+        "residual": 4 * long_rows * model.dim,
     }
     regions: dict[str, Region] = {}
     place = base
@@ -389,21 +411,22 @@ def check(graph: Graph, chip: OnChipPlan, config: Configuration) -> None:
     every CODES value has blocks enough."""
     for line in _lines(chip):
         others = {name for names in _lines(chip) if names != line for name in names}
-        _check_disjoint([(n, region) for n, region in chip.vector.items() if n not in others])
+        check_disjoint([(n, region) for n, region in chip.vector.items() if n not in others])
     of_attention = {"queries", "probabilities", "attended"}
     for dead in ({"hidden"}, of_attention) if _hidden_takes_turns(chip.heads) else (set[str](),):
-        _check_disjoint([(n, region) for n, region in chip.activations.items() if n not in dead])
+        check_disjoint([(n, region) for n, region in chip.activations.items() if n not in dead])
     for op in graph.layer:
         out = getattr(op, "out", None)
         if out is not None and out.kind is Kind.CODES:
             needed = chip.chunk_rows * blocks_of(out.width)
             if chip.activations[out.name].size < needed:
                 raise CompileError(f"{out.name} has too few activation blocks.")
-    if not _fits(chip, config):
+    if not fits(chip, config):
         raise CompileError(f"the plan does not fit preset {config.name}.")
 
 
-def _check_disjoint(regions: list[tuple[str, Region]]) -> None:
+def check_disjoint(regions: list[tuple[str, Region]]) -> None:
+    """Raise `CompileError` where two of some named regions overlap."""
     ordered = sorted(regions, key=lambda item: item[1].base)
     for (first, a), (second, b) in pairwise(ordered):
         if a.end > b.base:

@@ -121,9 +121,10 @@ def forecast_model(
         raise WeftError(f"a batch of {batch} sequences; a step of this model takes 1 to {rows}.")
 
     def run(rows: int, position: int, *, head: bool) -> Forecast:
-        return forecast(layout.program, config, chunk_scalars(rows, position, head=head))
+        _, program = layout.chunk_program(rows)
+        return forecast(program, config, chunk_scalars(rows, position, head=head))
 
-    *before, last = even_chunks(prompt, layout.chip.chunk_rows)
+    *before, last = even_chunks(prompt, layout.prompt_rows)
     prefill = run(last[1] - last[0], last[0], head=True)
     followed = min(len(before), MOST_CHUNKS)
     for k in range(followed):

@@ -26,7 +26,7 @@ def record(llm: LLM, prompt: Sequence[int], steps: int) -> list[Run]:
         runner.run_chunk(tokens, position=position, head=head)
         runs.append((name, chunk_scalars(len(tokens), position, head=head)))
 
-    for start, end in runner.chunks(len(prompt)):
+    for start, end in runner.chunks(len(prompt), runner.chunk_rows):
         last = end == len(prompt)
         run(f"prefill {start} to {end - 1}", prompt[start:end], start, head=last)
     for position in range(len(prompt), len(prompt) + steps):

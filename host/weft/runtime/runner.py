@@ -95,8 +95,13 @@ class ModelRunner:
 
     @property
     def chunk_rows(self) -> int:
-        """Most tokens per chunk."""
+        """Most tokens per chunk of the ordinary program."""
         return self.compiled.chip.chunk_rows
+
+    @property
+    def prompt_rows(self) -> int:
+        """Most tokens per chunk without an adapter."""
+        return self.compiled.prompt_rows
 
     def batch_rows(self, adapter: str | None = None) -> int:
         """Most sequences that one step continues."""
@@ -108,7 +113,7 @@ class ModelRunner:
     ) -> list[tuple[int, int]]:
         """How ``count`` tokens are run: (first, end) of chunks of at most ``most`` tokens, or as
         many as there can be."""
-        rows = self._programs(adapter).chip.chunk_rows
+        rows = self._programs(adapter).prompt_rows
         return even_chunks(count, min(most or rows, rows))
 
     def check_adapter(self, adapter: str | None) -> None:
@@ -145,10 +150,8 @@ class ModelRunner:
         if self.compiled.model.head == "none":
             raise WeftError(f"the {self.compiled.model.architecture} model has no logits.")
         programs = self._programs(adapter)
-        if not 1 <= rows <= programs.chip.chunk_rows:
-            raise WeftError(
-                f"a chunk has {rows} tokens; it must have 1 to {programs.chip.chunk_rows}."
-            )
+        if not 1 <= rows <= programs.prompt_rows:
+            raise WeftError(f"a chunk has {rows} tokens; it must have 1 to {programs.prompt_rows}.")
         self._check_place(sequence, position, rows)
         self._write_ids(token_ids)
         logit_rows = rows if self.compiled.chip.logit_rows > 1 else 1
@@ -159,8 +162,8 @@ class ModelRunner:
             logit_rows=logit_rows if store_logits else 0,
             sequence=sequence * memory.sequence_kv_bytes,
         )
-        region = programs.region if isinstance(programs, AdapterProgram) else "program"
-        self._run(region, len(programs.program), scalars | self._adapter_scalars(adapter))
+        region, program = programs.chunk_program(rows)
+        self._run(region, len(program), scalars | self._adapter_scalars(adapter))
         self._scalars[Register.POSITION] = position + rows
 
     def run_batch(self, rows: Sequence[BatchRow], *, adapter: str | None = None) -> None:
