@@ -571,7 +571,7 @@ enum weft_boot_stage {
 /* Bit of BOOT_STATUS that the watchdog sets when it resets the CPU; it stays until written */
 #define WEFT_BOOT_WATCHDOG_EXPIRED 0x80000000u
 #define WEFT_ROM_BASE 0x00000000u /* firmware, its constants too; reset begins at 0 */
-#define WEFT_ROM_BYTES 0x8000u
+#define WEFT_ROM_BYTES 0x6000u
 #define WEFT_RAM_BASE 0x10000000u /* the firmware's data and stack */
 #define WEFT_RAM_BYTES 0x2000u
 #define WEFT_DRAM_BASE 0x40000000u /* the accelerator's memory; its byte address 0 is at the base */

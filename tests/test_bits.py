@@ -27,12 +27,15 @@ def compare(
     *,
     prompt: str,
     tokens: int,
+    kv_format: str = "auto",
     stall: float = 0.0,
     chunks: tuple[int | None, ...] = (None,),
 ) -> LockstepReport:
     """Run the RTL beside the reference; every chunk size must give the same bits."""
     config = find_preset(preset)
-    compiled: CompiledModel = compile_model(model.checkpoint, config, WeightFormat(weights))
+    compiled: CompiledModel = compile_model(
+        model.checkpoint, config, WeightFormat(weights), kv_format=kv_format
+    )
     size = compiled.memory.size
     memory = MemoryParameters(stall=stall, seed=5) if stall else None
     with (
@@ -79,13 +82,35 @@ def test_shipped_model(preset: str, weights: str, params: SamplingParams, stall:
     assert report.kv_bytes > 0
 
 
-def test_context_of_several_kv_blocks() -> None:
-    report = compare(load_model(), "default", "w8", GREEDY, prompt=4 * PROMPT, tokens=3)
+@pytest.mark.parametrize("kv_format", ["k8v8", "k16v8"])
+def test_context_of_several_kv_blocks(kv_format: str) -> None:
+    report = compare(
+        load_model(), "default", "w8", GREEDY, prompt=4 * PROMPT, tokens=3, kv_format=kv_format
+    )
     assert report.tokens == 3
 
 
+def test_wide_keys_with_stalls() -> None:
+    compare(
+        load_model(),
+        "tiny",
+        "w4",
+        GREEDY,
+        prompt=PROMPT,
+        tokens=4,
+        kv_format="k16v8",
+        stall=0.25,
+        chunks=(None, 3),
+    )
+
+
 @pytest.mark.skipif(not STORIES260K.exists(), reason="the stories260K checkpoint is not there")
-@pytest.mark.parametrize("preset", ["tiny", "default"])
-def test_stories260k(preset: str) -> None:
-    model = load_model(STORIES260K)
-    compare(model, preset, "w8", GREEDY, prompt="Once upon a time", tokens=40, chunks=(None, 1))
+@pytest.mark.parametrize(
+    ("preset", "kv_format"), [("tiny", "k16v8"), ("tiny", "k8v8"), ("default", "k16v8")]
+)
+def test_stories260k(preset: str, kv_format: str) -> None:
+    model, prompt = load_model(STORIES260K), "Once upon a time"
+    chunks = (None, 1)
+    compare(
+        model, preset, "w8", GREEDY, prompt=prompt, tokens=40, kv_format=kv_format, chunks=chunks
+    )

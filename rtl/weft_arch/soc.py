@@ -72,7 +72,7 @@ MEMORY_MAP: tuple[MemoryArea, ...] = (
     MemoryArea(
         name="ROM",
         base=0x0000_0000,
-        bytes=32 << 10,
+        bytes=24 << 10,
         doc="firmware, its constants too; reset begins at 0",
     ),
     MemoryArea(name="RAM", base=0x1000_0000, bytes=8 << 10, doc="the firmware's data and stack"),

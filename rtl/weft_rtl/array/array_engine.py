@@ -143,11 +143,17 @@ class ArrayEngine(wiring.Component):
         connect(m, flipped(self.i_codes), loader.i_codes)
         connect(m, loader.o_value_exponents, flipped(self.o_value_exponents))
         connect(m, loader.o_feed, feeder.i)
-        tile_loaded = loader.i_tiles.valid & loader.i_tiles.ready
+        # A cycle later, long before the tile's first result: that it is loaded is known late.
+        tile_loaded = Signal()
+        loaded_results = Signal(TileResults, reset_less=True)
+        m.d.sync += [
+            tile_loaded.eq(loader.i_tiles.valid & loader.i_tiles.ready),
+            loaded_results.eq(loader.i_tiles.payload.results),
+        ]
         m.d.comb += [
             loader.i_codebook.eq(self.i_codebook),
             queue.w_en.eq(tile_loaded),
-            queue.w_data.eq(loader.i_tiles.payload.results),
+            queue.w_data.eq(loaded_results),
             results.i_tiles.valid.eq(queue.r_rdy),
             results.i_tiles.payload.eq(queue.r_data),
             queue.r_en.eq(results.i_tiles.ready),
@@ -203,7 +209,9 @@ class ArrayEngine(wiring.Component):
             tile_finished.eq(result.valid & result.payload.tile_end),
             in_flight.eq(in_flight + tile_loaded - tile_finished),
         ]
-        m.d.comb += self.o_idle.eq(~tiles.o_busy & ~next_tile.o_full & (in_flight == 0))
+        m.d.comb += self.o_idle.eq(
+            ~tiles.o_busy & ~next_tile.o_full & ~tile_loaded & (in_flight == 0)
+        )
         return m
 
     def _exponents(self, m: Module, array: SystolicArray, exponent: Signal) -> Signal:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Probabilities from scores: 2**(score - maximum), as fixed point and as floats."""
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,8 +25,8 @@ class Exponential(wiring.Component):
     """p = EXP2(f) >> i for i + f = maximum - score, in each lane; 0 for hidden keys and i > 24.
 
     One word per cycle, `LATENCY` = 7 cycles: two to fixed point; subtract; two of the table; shift
-    by eights, exponent; shift by ones, flush. The table is EXP2 at every argument, without its
-    leading bit, in block RAM: two lanes share one.
+    by eights, exponent; shift by ones, flush. The table is EXP2 at every argument, in block RAM:
+    two lanes share one.
 
     Members
     -------
@@ -41,7 +41,7 @@ class Exponential(wiring.Component):
     o_floats : Out(ArrayLayout(F24, lanes))
         p * 2**value_exponent, exact but for flush; never negative.
 
-    Area (4 lanes): 1,250 LUT4, 160 CCU2C, 8 block RAMs.
+    Area (4 lanes): 1,290 LUT4, 190 CCU2C, 4 block RAMs.
     """
 
     LATENCY = 7
@@ -75,14 +75,21 @@ class Exponential(wiring.Component):
         return m
 
     def _table(self) -> Memory:
-        """The fraction of EXP2 as a float of exponent -1, which is also right for 1.0."""
-        powers = EXP2.evaluate(range(1 << SCORE_FRACTION_BITS))
-        return Memory(
-            shape=unsigned(_POWER_BITS - 1),
-            depth=len(powers),
-            init=[int(power) & ((1 << (_POWER_BITS - 1)) - 1) for power in powers],
-            attrs={"rom_style": "block"},
+        """The fraction of EXP2 as a float of exponent -1, which is also right for 1.0. An entry has
+        two neighbours, which takes half the block RAM: the first, and how much less the second is,
+        less the least of these."""
+        powers = [int(power) for power in EXP2.evaluate(range(1 << SCORE_FRACTION_BITS))]
+        pairs = list(zip(powers[::2], powers[1::2], strict=True))
+        steps = [first - second for first, second in pairs]
+        self._least = min(steps)
+        layout = data.StructLayout(
+            {"first": _POWER_BITS - 1, "step": range(max(steps) - self._least + 1)}
         )
+        entries = [
+            {"first": first & ((1 << (_POWER_BITS - 1)) - 1), "step": step - self._least}
+            for (first, _), step in zip(pairs, steps, strict=True)
+        ]
+        return Memory(shape=layout, depth=len(entries), init=entries, attrs={"rom_style": "block"})
 
     def _lane(self, m: Module, lane: int, table: Memory) -> None:
         score = self.i_scores[lane]
@@ -99,8 +106,10 @@ class Exponential(wiring.Component):
         # 4, 5: table
         port = table.read_port()
         power = Signal(_POWER_BITS - 1, name=f"power_{lane}", reset_less=True)
-        m.d.comb += port.addr.eq(fraction)
-        m.d.sync += power.eq(port.data)
+        second = pipeline(m, fraction[0], 1, f"second_{lane}")
+        m.d.comb += port.addr.eq(fraction[1:])
+        step = Mux(second, port.data.step + self._least, 0)
+        m.d.sync += power.eq(port.data.first - step)
         is_one = pipeline(m, ~fraction.any(), 2, f"is_one_{lane}")
         seen_4 = pipeline(m, visible & (whole <= SUM_FRACTION_BITS), 1, f"near_{lane}")
         seen = pipeline(m, seen_4, 1, f"seen_{lane}")

@@ -11,7 +11,7 @@ from weft_rtl.bitstream.parts import PARTS
 from weft_rtl.bitstream.tools import BuildError, Progress
 from weft_rtl.boards.board import BoardError, board
 from weft_rtl.boards.ecp5_board import Ecp5Board
-from weft_rtl.soc.cpu_core import cpu_core_verilog
+from weft_rtl.soc.cpu_core import HALF_CLOCK, cpu_core_verilog
 from weft_rtl.soc.firmware import FirmwareError, build_firmware
 from weft_rtl.top import ECP5_HARD_MULTIPLIERS
 
@@ -51,11 +51,13 @@ def board_design(name: str, firmware: bytes | None = None) -> Design:
         raise BuildError(f"No bitstream is made for {name}; there are {', '.join(_PARTS)}.")
     part = PARTS[_PARTS[name]]
     free = part.multipliers - _FLOAT_MULTIPLIERS[name]
+    # No tool derives that a register divides a clock.
+    half = f'FREQUENCY NET "soc.cpu.core.{HALF_CLOCK}" {found.clock_hz / 2e6:g} MHZ;\n'
     return Design(
         name=name,
         part=part,
         component=Ecp5Board(found, rom),
-        constraints=(constraints_folder() / f"{name}.lpf").read_text(),
+        constraints=(constraints_folder() / f"{name}.lpf").read_text() + half,
         hard_multipliers=min(ECP5_HARD_MULTIPLIERS, free, found.config.cells),
         activation_bits=found.config.activation_bits,
         sources=sources,

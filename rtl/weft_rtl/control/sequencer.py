@@ -157,11 +157,8 @@ class Sequencer(wiring.Component):
         ]
 
         complete = Signal()  # the instruction in EXECUTE is finished and does not jump
-        loop_is_wrong = Signal()
+        loop_is_wrong, loop_is_empty = Signal(), Signal()  # known in EXECUTE
         m.d.comb += [
-            loop_is_wrong.eq(
-                (own_loop.body_end < after) | (loops.o_inside & (own_loop.body_end >= loops.o_end))
-            ),
             self.fault.cause.eq(Fault.ILLEGAL_INSTRUCTION),
             self.fault.address.eq(counter),
         ]
@@ -207,6 +204,11 @@ class Sequencer(wiring.Component):
                 ]
                 m.d.sync += [
                     following.eq(next_index),
+                    loop_is_wrong.eq(
+                        (own_loop.body_end < after)
+                        | (loops.o_inside & (own_loop.body_end >= loops.o_end))
+                    ),
+                    loop_is_empty.eq(own_loop.body_end == after),
                     prefetched.eq(again | (after < loaded)),
                     resolved.address.eq(word.address + value_a),
                     resolved.count.eq(word.count + value_b),
@@ -227,7 +229,7 @@ class Sequencer(wiring.Component):
                     with m.If(loop_is_wrong):
                         m.d.comb += self.fault.valid.eq(1)
                         m.next = "STOPPED"
-                    with m.Elif((resolved.count == 0) | (own_loop.body_end == after)):
+                    with m.Elif((resolved.count == 0) | loop_is_empty):
                         m.d.sync += counter.eq(own_loop.body_end)
                         m.next = "FETCH"
                     with m.Elif(loops.o_full):

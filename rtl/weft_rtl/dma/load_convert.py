@@ -82,7 +82,9 @@ class LoadConvert(wiring.Component):
         upcoming = self.i_parts.payload
         upcoming_numbers = upcoming.kind == PartKind.ROW_NUMBERS
         upcoming_q8 = upcoming.kind == PartKind.Q8
-        kind: Any = Signal(PartKind)  # of the last rows: what the converters are working on
+        # Of the last rows: what the converters are working on.
+        kind: Any = Signal(PartKind)
+        is_q8, is_f16 = Signal(), Signal()
 
         # Steps.
         room = Signal(range(WORDS_AT_ONCE + 1), init=WORDS_AT_ONCE)
@@ -133,7 +135,8 @@ class LoadConvert(wiring.Component):
         values = m.submodules.values = LoadValues(self._config)
         m.d.comb += [
             values.i_step.eq(step),
-            values.i_kind.eq(kind),
+            values.i_is_q8.eq(is_q8),
+            values.i_is_f16.eq(is_f16),
             values.i_quarter.eq(quarter),
             values.i_beat.eq(beat.payload),
             values.i_scale.eq(scales.o_scale),
@@ -156,6 +159,8 @@ class LoadConvert(wiring.Component):
             with m.If(~upcoming_numbers):
                 m.d.sync += [
                     kind.eq(upcoming.kind),
+                    is_q8.eq(upcoming_q8),
+                    is_f16.eq(upcoming.kind == PartKind.F16),
                     last_quarter.eq(Mux(upcoming_q8, 3, 0)),
                     last_slot.eq(Mux(upcoming.kind == PartKind.F16, half_steps, word_steps) - 1),
                 ]

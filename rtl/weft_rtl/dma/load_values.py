@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import Configuration
 from weft_rtl.dma.arithmetic import part_of
-from weft_rtl.dma.load_rows import PartKind
 from weft_rtl.floating.half_to_float import HalfToFloat
 from weft_rtl.floating.integer_to_float import IntegerToFloat
 from weft_rtl.floating.multiplier import FloatMultiplier
@@ -27,8 +26,10 @@ class LoadValues(wiring.Component):
     Members
     -------
     i_step : In(1)
-        Convert what is in ``i_beat``, of the format ``i_kind``; ``i_quarter`` says which quarter
-        of it, for Q8. The format must not change while ``o_busy``.
+        Convert what is in ``i_beat``; ``i_quarter`` says which quarter of it, for Q8.
+    i_is_q8, i_is_f16 : In(1)
+        The format, else F32; it must not change while ``o_busy``. Give registers: all that is
+        converted waits for them.
     i_scale, i_block_starts : In
         The float16 scale of a Q8 block, with its first step.
     o : Out(float_word)
@@ -41,7 +42,8 @@ class LoadValues(wiring.Component):
     """
 
     i_step: Signal
-    i_kind: Any
+    i_is_q8: Signal
+    i_is_f16: Signal
     i_quarter: Signal
     i_beat: Signal
     i_scale: Signal
@@ -55,7 +57,8 @@ class LoadValues(wiring.Component):
         super().__init__(
             {
                 "i_step": In(1),
-                "i_kind": In(PartKind),
+                "i_is_q8": In(1),
+                "i_is_f16": In(1),
                 "i_quarter": In(2),
                 "i_beat": In(8 * config.beat_bytes),
                 "i_scale": In(16),
@@ -71,7 +74,7 @@ class LoadValues(wiring.Component):
         in_flight = Signal(IntegerToFloat.LATENCY + FloatMultiplier.LATENCY)
         m.d.sync += in_flight.eq(Cat(self.i_step, in_flight)[: len(in_flight)])
         m.d.comb += self.o_busy.eq(in_flight.any() | self.i_step)
-        is_q8 = self.i_kind == PartKind.Q8
+        is_q8 = self.i_is_q8
         valid = Mux(is_q8, in_flight[-1], in_flight[0])
 
         halves = self._halves(m)
@@ -88,7 +91,7 @@ class LoadValues(wiring.Component):
             m.submodules[f"half_{k}"] = half = HalfToFloat()
             pattern = self.i_beat[16 * k : 16 * (k + 1)]
             if k == 0:
-                pattern = Mux(self.i_kind == PartKind.Q8, self.i_scale, pattern)
+                pattern = Mux(self.i_is_q8, self.i_scale, pattern)
             m.d.comb += half.i.eq(pattern)
             found.append(half.o)
         return found
@@ -125,7 +128,7 @@ class LoadValues(wiring.Component):
 
     def _assemble(self, m: Module, halves: list[Value], values: list[Value], valid: Value) -> None:
         """Shift pieces into the word: a step of F16, or two steps of another format."""
-        is_f16 = self.i_kind == PartKind.F16
+        is_f16 = self.i_is_f16
         earlier = Signal(24 * len(values), reset_less=True)
         second = Signal()  # ``earlier`` waits for the other half of its piece
         piece = Mux(is_f16, Cat(*halves), Cat(earlier, *values))

@@ -82,12 +82,13 @@ class WriteDataChannel(wiring.Component):
         free = Signal(range(self._depth + 1), init=self._depth)
         taken = Signal()
         m.d.comb += [
-            self.i.ready.eq(free.any()),
             taken.eq(self.i.valid & self.i.ready),
             buffer.i.valid.eq(taken),
             buffer.i.payload.eq(self.i.payload),
         ]
         m.d.sync += [
+            # ``free`` is not 0: who gives beats looks at that late in a cycle.
+            self.i.ready.eq(buffer.o_freed | Mux(taken, free[1:].any(), free.any())),
             free.eq(free + buffer.o_freed - taken),
             self.o_available.eq(self.o_available + taken - Mux(self.i_issue, self.i_beats, 0)),
         ]

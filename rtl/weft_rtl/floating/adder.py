@@ -100,14 +100,18 @@ class FloatAdder(wiring.Component):
         sign_3 = pipeline(m, sign_2, 1, "sign_add")
 
         # 4: normalise and round. Only results shifted by one place at most are inexact (otherwise
-        # the exponents differed by at most 1), so where to round is known before the shift. The
-        # exponent with and without rounding's carry, and whether it is out of range, come while
-        # the shift is under way; the carry only chooses.
-        round_up = Signal()
+        # the exponents differed by at most 1), so where to round is known before the shift, and
+        # whether that carries into the exponent. The exponent with and without the carry, and
+        # whether it is out of range, come while the shift is under way.
+        round_up, carry = Signal(), Signal()
         normalised = Signal(20)
-        rounded = Signal(16)
+        rounded = Signal(15)
         low_any = total[:2].any()
+        all_ones = Mux(
+            total[19], total[4:19].all(), Mux(total[18], total[3:18].all(), total[2:17].all())
+        )
         m.d.comb += [
+            carry.eq(round_up & all_ones),
             round_up.eq(
                 Mux(
                     total[19],
@@ -120,10 +124,9 @@ class FloatAdder(wiring.Component):
                 )
             ),
             normalised.eq(total << zeros),
-            # Fractions overflow to 0, so the sum's low bits are right in either case.
+            # Fractions overflow to 0, so the sum's bits are right in either case.
             rounded.eq(normalised[4:19] + round_up),
         ]
-        carry = rounded[15]
         # exponent_3 - 1 - zeros, and one more; bit 9 is the sign
         plain, carried, carried_twice = Signal(10), Signal(10), Signal(11)
         minus_zeros = Cat(~zeros, Const(31, 5))
@@ -141,7 +144,7 @@ class FloatAdder(wiring.Component):
 
         is_zero = Mux(carry, too_small(carried), too_small(plain)) | ~total.any()
         is_max = Mux(carry, too_large(carried), too_large(plain))
-        magnitude = Cat(rounded[:15], Mux(carry, carried[:8], plain[:8]))
+        magnitude = Cat(rounded, Mux(carry, carried[:8], plain[:8]))
         result = Signal(FLOAT, reset_less=True)
         m.d.sync += result.eq(Mux(is_zero, 0, Cat(Mux(is_max, MAX_MAGNITUDE, magnitude), sign_3)))
         m.d.comb += self.o.eq(result)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Integers to F24."""
 
-from amaranth import Cat, Module, Mux, Shape, Signal
+from amaranth import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,7 +58,9 @@ class IntegerToFloat(wiring.Component):
         negative = self.i[-1] if self._shape.signed else 0
         magnitude_next = Signal(width)
         magnitude = Signal(width, reset_less=True)
-        zeros_next = leading_zeros(magnitude_next)
+        # Not of the magnitude, which comes late: its complement has the same leading zeros, but
+        # for a power of two, where it has one more.
+        zeros_next = leading_zeros(Mux(negative, ~self.i, self.i)[:width] | int(self._shape.signed))
         zeros = Signal(len(zeros_next), reset_less=True)
         sign = Signal(reset_less=True)
         m.d.comb += magnitude_next.eq(Mux(negative, -self.i, self.i))
@@ -71,13 +73,16 @@ class IntegerToFloat(wiring.Component):
         result = Signal(FLOAT, reset_less=True)
         exponent = Signal(8)
         top = BIAS + self._exponent + width - 1
-        kept = aligned[total - 16 : total - 1]
+        shifted = (magnitude << zeros)[: width + 1]
+        # A power of two, shifted too far: all else is 0.
+        over = shifted[width] if self._shape.signed else Const(0)
+        kept = aligned[total - 16 : total - 1] | over.replicate(15)
         round_up = aligned[total - 17] & (aligned[total - 16] | aligned[: total - 17].any())
         m.d.comb += [
-            aligned.eq((magnitude << zeros)[:width] << (total - width)),
+            aligned.eq(shifted[:width] << (total - width)),
             exponent.eq(top - zeros),
-            rounded.eq(Cat(kept, exponent) + (0 if self._exact else round_up)),
+            rounded.eq(Cat(kept, exponent) + (over if self._exact else over | round_up)),
         ]
-        m.d.sync += result.eq(Mux(aligned[-1], Cat(rounded, sign), 0))
+        m.d.sync += result.eq(Mux(aligned[-1] | over, Cat(rounded, sign), 0))
         m.d.comb += self.o.eq(result)
         return m

@@ -47,9 +47,10 @@ class Quantizer(wiring.Component):
         The block's exponent, from `block_exponent`.
     i_narrow : In(1)
         The code (and the exponent given) is for 8 bits; only with ``with_narrow``.
-    i_high, i_low : In(1)
-        The code is the high or the low plane's; ``i_narrow`` is set, too. The exponent given for a
-        low plane is `low_plane_exponent` of the high plane's. Only with ``with_narrow``.
+    i_wide, i_low : In(1)
+        The code is one of a wide key's planes, the high or the low one; ``i_narrow`` is set, too.
+        The exponent given for a low plane is `low_plane_exponent` of the high plane's. Only with
+        ``with_narrow``.
     o : Out(signed(bits))
         Code, 2 cycles later.
     """
@@ -59,7 +60,7 @@ class Quantizer(wiring.Component):
     i: Signal
     i_exponent: Signal
     i_narrow: Signal
-    i_high: Signal
+    i_wide: Signal
     i_low: Signal
     o: Signal
 
@@ -70,7 +71,7 @@ class Quantizer(wiring.Component):
         self._with_narrow = with_narrow
         ports = {"i": In(FLOAT), "i_exponent": In(signed(8)), "o": Out(signed(bits))}
         if with_narrow:
-            ports |= {"i_narrow": In(1), "i_high": In(1), "i_low": In(1)}
+            ports |= {"i_narrow": In(1), "i_wide": In(1), "i_low": In(1)}
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
@@ -85,14 +86,14 @@ class Quantizer(wiring.Component):
         significand = Signal(16, reset_less=True)
         sign = Signal(reset_less=True)
         narrow = Signal(reset_less=True)
-        high, low = Signal(reset_less=True), Signal(reset_less=True)
+        wide, low = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += distance.eq(self.i_exponent + (BIAS + bits - 1) - i.exponent)
         m.d.sync += [
             clamped.eq(Mux(distance[4:].any(), 15, distance[:4])),
             significand.eq(Cat(i.fraction, i.exponent.any())),
             sign.eq(i.sign),
             narrow.eq(self.i_narrow if self._with_narrow else 0),
-            high.eq(self.i_high if self._with_narrow else 0),
+            wide.eq(self.i_wide if self._with_narrow else 0),
             low.eq(self.i_low if self._with_narrow else 0),
         ]
 
@@ -110,7 +111,7 @@ class Quantizer(wiring.Component):
                 value[drop - 1]
                 & (value[drop] | value[: drop - 1].any() | lost)
                 & (value[drop:] != largest)
-                & ~(high | low)
+                & ~wide
             ),
         ]
         m.d.sync += result.eq(Cat(magnitude ^ sign.replicate(bits), sign) + (round_up ^ sign))

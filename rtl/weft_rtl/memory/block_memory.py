@@ -8,17 +8,24 @@ flip-flops, and the multiplexer before the output register. A combinational port
 register, with the attribute ``no_rw_check``, becomes the bare block RAM.
 """
 
-from amaranth import Module, Signal, Value, ValueLike
+from amaranth import Module, Shape, Signal, Value, ValueLike
 from amaranth.hdl import ShapeLike
 from amaranth.lib.memory import Memory
 
 __all__ = ["block_memory", "block_read"]
 
 
+_SMALL_BITS, _SMALL_DEPTH = 2048, 128
+"""What is no larger than both is in distributed RAM: a block RAM would be an eighth full, and there
+are fewer of these than there is logic."""
+
+
 def block_memory(shape: ShapeLike, depth: int) -> Memory:
     """A memory for `block_read`; what a read gives in the cycle in which the same address is
     written must not matter (simulation: the old word)."""
-    return Memory(shape=shape, depth=depth, init=[], attrs={"ram_style": "block", "no_rw_check": 1})
+    small = depth <= _SMALL_DEPTH and depth * Shape.cast(shape).width <= _SMALL_BITS
+    style = "distributed" if small else "block"
+    return Memory(shape=shape, depth=depth, init=[], attrs={"ram_style": style, "no_rw_check": 1})
 
 
 def block_read(

@@ -11,11 +11,12 @@ from weft_arch.config import Configuration
 from weft_arch.link import Identity
 from weft_rtl.control.register_file import LITE_ADDRESS_BITS
 from weft_rtl.dma.axi import axi4_signature, axi_lite_signature
-from weft_rtl.soc.link_deframer import LinkDeframer
+from weft_rtl.soc.link_deframer import FRAME_BYTE, LinkDeframer
 from weft_rtl.soc.link_dispatcher import LinkDispatcher
 from weft_rtl.soc.link_framer import LinkFramer
 from weft_rtl.soc.link_memory import LinkMemory
 from weft_rtl.soc.link_registers import LinkRegisters
+from weft_rtl.soc.register_slice import RegisterSlice
 from weft_rtl.soc.uart import UartReceiver, UartTransmitter
 
 __all__ = ["BUFFER_BYTES", "LinkBridge", "LinkUart"]
@@ -99,8 +100,13 @@ class LinkBridge(wiring.Component):
             self._identity, memory=memory, registers=registers
         )
         connect(m, flipped(self.i), deframer.i)
-        connect(m, deframer.o, dispatcher.i)
-        connect(m, dispatcher.o, framer.i)
+        # Each of these looks through its streams; together they would be too long a path.
+        m.submodules.requests = requests = RegisterSlice(FRAME_BYTE)
+        m.submodules.answers = answers = RegisterSlice(FRAME_BYTE)
+        connect(m, deframer.o, requests.i)
+        connect(m, requests.o, dispatcher.i)
+        connect(m, dispatcher.o, answers.i)
+        connect(m, answers.o, framer.i)
         connect(m, framer.o, flipped(self.o))
         connect(m, memory.axi, flipped(self.axi))
         connect(m, registers.bus, flipped(self.bus))

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
@@ -25,7 +25,7 @@ class LinkDeframer(wiring.Component):
     A frame waits in the ring until its zero has come. One with a wrong CRC, a size that does not
     fit its header, or for which there is no room, vanishes there. A byte is taken in every cycle.
 
-    Latency: 3 cycles from the zero to the first byte of the request.
+    Latency: 6 cycles from the zero to the first byte of the request.
 
     Members
     -------
@@ -61,53 +61,66 @@ class LinkDeframer(wiring.Component):
         pending = Signal(8, reset_less=True)
 
         # Unstuff: at most one byte for each that comes.
-        byte = Signal(8)
-        emit = Signal()
-        end = Signal()
-        m.d.comb += [self.i.ready.eq(1), byte.eq(coded)]
+        byte = Signal(8, reset_less=True)
+        emit, end = Signal(), Signal()
+        torn = Signal(reset_less=True)  # with ``end``: bytes are missing
+        m.d.comb += self.i.ready.eq(1)
+        m.d.sync += [emit.eq(0), end.eq(0), byte.eq(coded), torn.eq(left != 0)]
         with m.If(self.i.valid):
             with m.If(coded == 0):
-                m.d.comb += end.eq(1)
+                m.d.sync += [end.eq(1), left.eq(0), zero_due.eq(0)]
             with m.Elif(left == 0):
-                m.d.comb += [emit.eq(zero_due), byte.eq(0)]
-                m.d.sync += [left.eq(coded - 1), zero_due.eq(coded != 0xFF)]
+                m.d.sync += [
+                    emit.eq(zero_due),
+                    byte.eq(0),
+                    left.eq(coded - 1),
+                    zero_due.eq(coded != 0xFF),
+                ]
             with m.Else():
-                m.d.comb += emit.eq(1)
-                m.d.sync += left.eq(left - 1)
+                m.d.sync += [emit.eq(1), left.eq(left - 1)]
 
-        # The ring is one byte behind, so that the last one is known.
-        m.d.comb += [
-            crc.start.eq(end),
-            crc.valid.eq(emit),
-            crc.data.eq(byte),
+        # Write. The ring is one byte behind, so that the last one is known.
+        m.d.comb += [crc.start.eq(end), crc.valid.eq(emit), crc.data.eq(byte)]
+        m.d.sync += [
             ring.i_data.eq(Cat(pending, end)),
             ring.i_write.eq((emit | end) & (size != 0) & ~broken),
         ]
+        writes = opcode == LinkOpcode.WRITE_MEMORY
         with m.If(emit):
-            m.d.sync += pending.eq(byte)
-            with m.If(size <= FRAME_BYTES):
-                m.d.sync += size.eq(size + 1)
-            with m.If((size == FRAME_BYTES) | ((size != 0) & ring.o_full)):
-                m.d.sync += broken.eq(1)
+            m.d.sync += [pending.eq(byte), size.eq(size + 1)]
+            with m.If(size == FRAME_BYTES):
+                m.d.sync += [broken.eq(1), size.eq(size)]
             with m.If(size == _OPCODE_AT):
                 m.d.sync += opcode.eq(byte)
             with m.If((size == _VALUE_AT) | (size == _VALUE_AT + 1)):
                 m.d.sync += value.eq(Cat(value[8:], byte))
-            writes = opcode == LinkOpcode.WRITE_MEMORY
             high = (size == _VALUE_AT + 2) | (size == _VALUE_AT + 3)
             with m.If(high & writes & (byte != 0)):
                 m.d.sync += broken.eq(1)
-
-        fits = Signal()
-        payload = Signal(16)
-        m.d.comb += payload.eq(0)
-        with m.If(opcode == LinkOpcode.WRITE_MEMORY):
-            m.d.comb += payload.eq(value)
-        m.d.comb += fits.eq(size == payload + (REQUEST_BYTES + CRC_BYTES))
         with m.If(end):
-            good = fits & crc.match_detected & (left == 0) & ~broken & ~ring.o_full
-            m.d.comb += [ring.i_commit.eq(good), ring.i_rollback.eq(~good)]
-            m.d.sync += [left.eq(0), zero_due.eq(0), broken.eq(0), size.eq(0)]
+            m.d.sync += [broken.eq(0), size.eq(0)]
+
+        # Judge, when the last byte is in the ring. The next frame's first one is still far.
+        expected = Signal(17, reset_less=True)
+        ended, judged = Signal(), Signal()
+        good = Signal(reset_less=True)
+        conditions = Signal(3, reset_less=True)
+        lost = Signal()
+        m.d.sync += [
+            expected.eq(Mux(writes, value, 0) + (REQUEST_BYTES + CRC_BYTES)),
+            ended.eq(end),
+            conditions.eq(Cat(size == expected, crc.match_detected, ~torn & ~broken)),
+            judged.eq(ended),
+            good.eq(conditions.all()),
+        ]
+        with m.If(ring.i_write & ring.o_full):
+            m.d.sync += lost.eq(1)
+        with m.If(judged):
+            m.d.comb += [
+                ring.i_commit.eq(good & ~lost),
+                ring.i_rollback.eq(~good | lost),
+            ]
+            m.d.sync += lost.eq(0)
 
         m.d.comb += [
             self.o.valid.eq(ring.o.valid),

@@ -25,6 +25,7 @@ class _Progress:
     lane: Signal
     skip: Signal
     bytes_left: Signal
+    empty: Signal  # bytes_left is 0
     beats: Signal
 
 
@@ -81,6 +82,7 @@ class LinkMemory(wiring.Component):
             lane=Signal(lane_bits),
             skip=Signal(lane_bits),
             bytes_left=Signal(32, reset_less=True),
+            empty=Signal(reset_less=True),
             beats=Signal(beat_bits + 1),
         )
         beat_address = Signal(32 - lane_bits, reset_less=True)
@@ -105,6 +107,7 @@ class LinkMemory(wiring.Component):
                     now.lane.eq(0),
                     now.skip.eq(self.i_address[:lane_bits]),
                     now.bytes_left.eq(self.i_size),
+                    now.empty.eq(self.i_size == 0),
                     beat_address.eq(self.i_address[lane_bits:]),
                     beats_left.eq(last >> lane_bits),
                 ]
@@ -113,7 +116,7 @@ class LinkMemory(wiring.Component):
                     m.next = "BURST"
             with m.State("BURST"):
                 m.d.sync += asked.eq(Mux(beats_left < room, beats_left[: beat_bits + 1], room))
-                with m.If(now.bytes_left == 0):
+                with m.If(now.empty):
                     m.d.comb += self.o_done.eq(1)
                     m.next = "IDLE"
                 with m.Else():
@@ -122,14 +125,17 @@ class LinkMemory(wiring.Component):
                 m.d.comb += [axi.awvalid.eq(writing), axi.arvalid.eq(~writing)]
                 m.d.sync += now.beats.eq(asked)
                 with m.If(Mux(writing, axi.awready, axi.arready)):
-                    m.d.sync += [
-                        beat_address.eq(beat_address + asked),
-                        beats_left.eq(beats_left - asked),
-                    ]
-                    with m.If(writing):
-                        m.next = "WRITE"
-                    with m.Else():
-                        m.next = "READ"
+                    m.next = "COUNT"
+            with m.State("COUNT"):
+                # Not with the answer: that comes late in its cycle.
+                m.d.sync += [
+                    beat_address.eq(beat_address + asked),
+                    beats_left.eq(beats_left - asked),
+                ]
+                with m.If(writing):
+                    m.next = "WRITE"
+                with m.Else():
+                    m.next = "READ"
             with m.State("WRITE"):
                 self._write(m, now)
                 with m.If(axi.wvalid & axi.wready & axi.wlast):
@@ -155,7 +161,7 @@ class LinkMemory(wiring.Component):
         used = Signal()
         step = Signal()
         m.d.comb += [
-            used.eq((now.skip == 0) & (now.bytes_left != 0)),
+            used.eq((now.skip == 0) & ~now.empty),
             self.i.ready.eq(~full & used),
             step.eq(~full & (~used | self.i.valid) & (now.beats != 0)),
             axi.wdata.eq(data),
@@ -184,7 +190,7 @@ class LinkMemory(wiring.Component):
             axi.rready.eq(1),
             beats.w_data.eq(axi.rdata),
             beats.w_en.eq(axi.rvalid),
-            used.eq((now.skip == 0) & (now.bytes_left != 0)),
+            used.eq((now.skip == 0) & ~now.empty),
             self.o.valid.eq(beats.r_rdy & used),
             self.o.payload.eq(beats.r_data.word_select(now.lane, 8)),
             step.eq(beats.r_rdy & (~used | self.o.ready)),
@@ -201,6 +207,9 @@ class LinkMemory(wiring.Component):
     def _next_lane(m: Module, now: _Progress, used: Signal) -> None:
         m.d.sync += now.lane.eq(now.lane + 1)
         with m.If(used):
-            m.d.sync += now.bytes_left.eq(now.bytes_left - 1)
+            m.d.sync += [
+                now.bytes_left.eq(now.bytes_left - 1),
+                now.empty.eq(now.bytes_left == 1),
+            ]
         with m.Elif(now.skip != 0):
             m.d.sync += now.skip.eq(now.skip - 1)

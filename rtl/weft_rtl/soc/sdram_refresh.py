@@ -22,7 +22,7 @@ class RefreshTimer(wiring.Component):
     i_done : In(1)
         One refresh was issued.
     o_any : Out(1)
-        At least one is due. Registered; right from 2 cycles after ``i_done`` on.
+        At least one is due. Registered; right from 3 cycles after ``i_done`` on.
     o_urgent : Out(1)
         Nothing else may start. Registered.
     o_powered_up : Out(1)
@@ -57,10 +57,13 @@ class RefreshTimer(wiring.Component):
         with m.If(tick & ~self.o_powered_up):
             m.d.sync += [intervals.eq(intervals - 1), self.o_powered_up.eq(intervals == 1)]
 
+        done = Signal()  # a cycle later, because it comes late
+        m.d.sync += done.eq(self.i_done)
+
         # It is full at power-up only; in use, `o_urgent` keeps it below.
-        with m.If(tick & ~self.i_done & (due != MAX_POSTPONED)):
+        with m.If(tick & ~done & (due != MAX_POSTPONED)):
             m.d.sync += due.eq(due + 1)
-        with m.If(~tick & self.i_done):
+        with m.If(~tick & done):
             m.d.sync += due.eq(due - 1)
         m.d.sync += self.o_any.eq(due != 0)
         with m.If(due >= timing.postponed_refreshes):

@@ -203,7 +203,8 @@ class RowEngine(wiring.Component):
                     refresh.i_done.eq(grant),
                 ]
                 with m.If(grant):
-                    m.d.sync += wait_for(timing.refresh_cycles)
+                    # As long as the timer's flag is late, too.
+                    m.d.sync += wait_for(max(timing.refresh_cycles, 3))
                 with m.If(~wait[0] & ~refresh.o_any):
                     m.next = "IDLE"
                     with m.If(~self.o_ready):

@@ -30,7 +30,7 @@ _PLAIN = {"LEDS": 8, "BOOT_STATUS": 32, "CPU_CONTROL": 2, "MAILBOX": 32}
 
 
 class SocRegisters(wiring.Component):
-    """The registers of `weft_arch.soc`; whole words, an access in 3 cycles. Writes with strobes
+    """The registers of `weft_arch.soc`; whole words, an access in 4 cycles. Writes with strobes
     that are not all set change nothing and are answered DECERR, as are other offsets.
 
     Members
@@ -76,26 +76,35 @@ class SocRegisters(wiring.Component):
         cycles, high = Signal(64), Signal(32)
         watchdog, resetting = Signal(32), Signal(range(CPU_RESET_CYCLES + 1))
 
-        # One access at a time: taken, then answered.
+        # One access at a time: taken, done, then answered.
         write, read = Signal(), Signal()
-        answered = bus.bvalid | bus.rvalid
-        there = Signal()
+        writing, reading = Signal(), Signal()
+        index = Signal(SOC_ADDRESS_BITS - 2, reset_less=True)
+        word, whole = Signal(32, reset_less=True), Signal(reset_less=True)
+        busy = writing | reading | bus.bvalid | bus.rvalid
         m.d.comb += [
-            write.eq(bus.awvalid & bus.wvalid & ~answered),
-            read.eq(bus.arvalid & ~write & ~answered),
+            write.eq(bus.awvalid & bus.wvalid & ~busy),
+            read.eq(bus.arvalid & ~write & ~busy),
             bus.awready.eq(write),
             bus.wready.eq(write),
             bus.arready.eq(read),
-            there.eq(Mux(write, bus.awaddr[2:] <= _LAST // 4, bus.araddr[2:] <= _LAST // 4)),
         ]
-        allowed = there & bus.wstrb.all()
+        m.d.sync += [
+            writing.eq(write),
+            reading.eq(read),
+            index.eq(Mux(write, bus.awaddr[2:], bus.araddr[2:])),
+            word.eq(bus.wdata),
+            whole.eq(bus.wstrb.all()),
+        ]
+        there = index <= _LAST // 4
+        allowed = there & whole
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(write):
+        with m.If(writing):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(allowed, 0, _DECERR))]
-        with m.If(read):
+        with m.If(reading):
             m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(Mux(there, 0, _DECERR)), bus.rdata.eq(0)]
             shown: dict[str, Any] = {
                 "SOC_ID": SOC_ID_VALUE,
@@ -109,29 +118,29 @@ class SocRegisters(wiring.Component):
                 "INTERRUPTS": self.o_cpu_irq,
                 **plain,
             }
-            with m.Switch(bus.araddr[2:]):
+            with m.Switch(index):
                 for name, value in shown.items():
                     with m.Case(soc_offset(name) // 4):
                         m.d.sync += bus.rdata.eq(Value.cast(value))
-            with m.If(bus.araddr[2:] == soc_offset("CYCLES_LOW") // 4):
+            with m.If(index == soc_offset("CYCLES_LOW") // 4):
                 m.d.sync += high.eq(cycles[32:])
 
         def written(name: str) -> Value:
-            return write & allowed & (bus.awaddr[2:] == soc_offset(name) // 4)
+            return writing & allowed & (index == soc_offset(name) // 4)
 
         for name, register in plain.items():
             with m.If(written(name)):
-                m.d.sync += register.eq(bus.wdata)
+                m.d.sync += register.eq(word)
         with m.If(written("DOORBELL")):
-            m.d.sync += doorbell.eq(bus.wdata.any())
+            m.d.sync += doorbell.eq(word.any())
         with m.If(written("NOTIFY")):
-            m.d.sync += notify.eq(bus.wdata[0])
+            m.d.sync += notify.eq(word[0])
         m.d.sync += cycles.eq(cycles + 1)
 
         with m.If(resetting != 0):
             m.d.sync += resetting.eq(resetting - 1)
         with m.If(written("WATCHDOG")):
-            m.d.sync += watchdog.eq(bus.wdata)
+            m.d.sync += watchdog.eq(word)
         with m.Elif(watchdog != 0):
             m.d.sync += watchdog.eq(watchdog - 1)
             with m.If(watchdog == 1):

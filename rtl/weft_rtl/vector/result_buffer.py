@@ -194,7 +194,7 @@ class ResultBuffer(wiring.Component):
                 quantizer.i.eq(word[lane]),
                 quantizer.i_exponent.eq(stages[2].exponent),
                 quantizer.i_narrow.eq(job.to_groups),
-                quantizer.i_high.eq(job.wide_keys),
+                quantizer.i_wide.eq(job.wide_keys),
                 quantizer.i_low.eq(stages[2].low),
             ]
             codes.append(

@@ -276,7 +276,7 @@ def planes_cases(bits: int) -> Callable[[np.random.Generator], Cases]:
         exponent = np.maximum(largest - 127 - 6, blocks.WIDE_KEY_MIN_EXPONENT)
         given = {"i_exponent": exponent - low * (bits - 8), "i_low": low}
         ones = np.ones(n, np.int64)
-        return {"i": i, "i_narrow": ones, "i_high": ones, "_largest": largest} | given
+        return {"i": i, "i_narrow": ones, "i_wide": ones, "_largest": largest} | given
 
     return cases
 

@@ -31,7 +31,7 @@ MSTATUS, MIE, MTVEC, MCAUSE = 0x300, 0x304, 0x305, 0x342
 INTERRUPTS_MASK, INTERRUPTS_PENDING = 0xBC0, 0xFC0
 WORDS = 24
 VALUES = [(0x9E37_79B9 * k) & 0xFFFF_FFFF for k in range(1, WORDS + 1)]
-WILD = (0x0000_8000, RAM_END, 0x2000_0000, 0xE000_0000, 0x4002_0000)
+WILD = (0x0000_6000, 0x0000_8000, RAM_END, 0x2000_0000, 0xE000_0000, 0x4002_0000)
 """Addresses that nobody has; the last one is in the DRAM's area and beyond the DRAM."""
 
 
@@ -185,7 +185,7 @@ async def traps_where_nobody_is(bench: Bench) -> None:
     system.memory.bad.add(0x2_0000)
     interrupt, illegal = 0x8000_000B, 2
     cases = [(address, 0, interrupt) for address in WILD]
-    cases += [(address, 1, illegal) for address in (0x8000, RAM, DRAM)]
+    cases += [(address, 1, illegal) for address in (0x6000, 0x8000, RAM, DRAM)]
     cases += [(DRAM + 12, 0, 0x1234), (0x1FC, 0, 0x13)]
     system.memory.data[12:14] = (0x34, 0x12)
     for address, jumps, found in cases:

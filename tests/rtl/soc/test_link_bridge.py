@@ -94,7 +94,7 @@ async def survives_faults(bench: Bench) -> None:
 
     def host() -> None:
         remote = work(board, bench.seed, 70, largest=300)
-        for run in range(1, 10):
+        for run in range(1, 16):
             remote.start()
             remote.wait()
             assert board.registers.runs == run, "a program is started once per request"
