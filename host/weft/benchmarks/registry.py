@@ -5,13 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, prefill, speed
+from weft.benchmarks import attention, decode, gemm, gemm_on_chip, gemmini, lora, prefill, speed
 from weft.benchmarks.result import Progress, Result
 from weft.errors import WeftError, shown
 from weft.kv_format import KVFormat
 from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 
 __all__ = ["BENCHMARKS", "Benchmark", "Result", "run_benchmark"]
+
+
+SEVEN = ("wq", "wk", "wv", "wo", "w_gate", "w_up", "w_down")
+"""The matrices of a layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,27 @@ BENCHMARKS: dict[str, Benchmark] = {
             run=partial(prefill.encode, name, ENCODER_SHAPES["minilm-l6"], weights, 128, "90 %"),
         )
         for name, weights in (("prefill_minilm", "w8"), ("prefill_minilm_w4", "w4"))
+    },
+    **{
+        name: Benchmark(
+            doc=f"a decode step of two layers of the SmolLM2-135M shape, {weights}, with a rank 16 "
+            f"adapter of {what}: cycles of one without",
+            run=partial(
+                lora.adapter_ratio,
+                name,
+                KNOWN_SHAPES["smollm2-135m"],
+                weights,
+                2,
+                matrices,
+                16,
+                target,
+            ),
+        )
+        for name, weights, what, matrices, target in (
+            ("lora", "w8", "queries and values", ("wq", "wv"), "at most 1.05"),
+            ("lora_w4", "w4", "queries and values", ("wq", "wv"), "at most 1.05"),
+            ("lora_all", "w8", "all matrices", SEVEN, ""),
+        )
     },
     "gemmini": Benchmark(
         doc="matrix products on preset wide: cycles, beside those of Gemmini",

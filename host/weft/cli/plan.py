@@ -41,6 +41,12 @@ def plan(
     batch: Annotated[
         int, typer.Option("--batch", help="Sequences that a decode step continues at once.")
     ] = 1,
+    lora_rank: Annotated[
+        int | None, typer.Option("--lora-rank", help="With an adapter of that rank beside it.")
+    ] = None,
+    lora_targets: Annotated[
+        str, typer.Option("--lora-targets", help="What it changes, separated by commas.")
+    ] = "q_proj,v_proj",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change the preset: a parameter, =, its value.", metavar="P=V"),
@@ -65,6 +71,7 @@ def plan(
         context=context,
         prompt=prompt,
         batch=batch,
+        ranks=None if lora_rank is None else _ranks(lora_rank, lora_targets),
     )
     if as_json:
         typer.echo(json.dumps(_as_json(found, form)))
@@ -76,6 +83,26 @@ def plan(
 
 _LOADED = ("embedding", "rope", "position_embedding", "parameters")
 """Regions of memory that LOAD reads."""
+
+
+_TARGETS = {
+    "q_proj": "wq",
+    "k_proj": "wk",
+    "v_proj": "wv",
+    "o_proj": "wo",
+    "gate_proj": "w_gate",
+    "up_proj": "w_up",
+    "down_proj": "w_down",
+}
+"""Matrices by the names that PEFT's configurations call them."""
+
+
+def _ranks(rank: int, targets: str) -> dict[str, int]:
+    names = targets.split(",")
+    for name in names:
+        if name not in _TARGETS:
+            raise WeftError(f"--lora-targets has {shown(name)}; there are {', '.join(_TARGETS)}.")
+    return {_TARGETS[name]: rank for name in names}
 
 
 def _shape(model: str) -> ModelConfig:
@@ -201,6 +228,8 @@ def _places(found: ModelForecast) -> Table:
         size = tiles * config.tile_bytes(bits)
         rows = 1 if name == "lm_head" else _rows(found)
         table.add_row(name, place, f"{size:,}", bound(1), bound(rows))
+    if found.adapter_bytes:
+        table.add_row("adapter", "memory (stream)", f"{found.adapter_bytes:,}", "", "")
     regions = layout.memory.regions
     cached = f"keys and values, {layout.memory.kv_format}"
     table.add_row(cached, "memory (stream)", f"{regions['kv'].size:,}", "", "")

@@ -18,7 +18,13 @@ from weft.model import ModelConfig
 from weft_arch.config import Configuration
 from weft_arch.isa import Instruction
 
-__all__ = ["MOST_RANK", "AdapterProgram", "ResidentAdapter", "adapter_program"]
+__all__ = [
+    "MOST_RANK",
+    "AdapterProgram",
+    "ResidentAdapter",
+    "adapter_program",
+    "check_adapter_program",
+]
 
 MOST_RANK = 256
 """Largest rank of a side path."""
@@ -89,8 +95,6 @@ def adapter_program(
     config: Configuration,
     base: Base,
     ranks: Mapping[str, int],
-    *,
-    max_context: int,
 ) -> AdapterProgram:
     """The programs for adapters of these ranks by matrix, over the same weights and caches as
     those without. They take no more rows. Raises `CompileError` when they do not fit."""
@@ -99,23 +103,15 @@ def adapter_program(
             f"this {model.architecture} model is an encoder; the device takes adapters of decoders."
         )
     for name, rank in ranks.items():
-        if rank > MOST_RANK:
+        if name not in model.matrices:
+            raise CompileError(f"{name} is no matrix of this {model.architecture} model's layers.")
+        if not 1 <= rank <= MOST_RANK:
             raise CompileError(
-                f"rank {rank} of {name} is too large for a side path, which takes at most "
-                f"{MOST_RANK}; merge the adapter into the weights instead."
+                f"rank {rank} of {name} is not one of a side path, which takes 1 to {MOST_RANK}; "
+                "merge the adapter into the weights instead."
             )
     graph, memory = transformer_graph(model), base.memory
     low_rank = plan_low_rank(config, memory.layer_parts, ranks)
-
-    def check(program: list[Instruction], scalars: dict[int, int]) -> None:
-        check_hazards(
-            program,
-            config,
-            scalars=scalars,
-            write_base=memory.read_only_end,
-            write_limit=memory.write_end,
-        )
-
     chip = plan.plan_chip(
         graph,
         config,
@@ -130,9 +126,6 @@ def adapter_program(
             f"the program with the adapter has {len(program)} instructions; preset {config.name} "
             f"takes {config.instruction_words}."
         )
-    for rows, position in ((chip.chunk_rows, 0), (1, max_context - 1)):
-        if position + rows <= max_context:
-            check(program, chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows)))
     batch = None
     most = min(base.batch.chip.chunk_rows, MOST_ADAPTED_ROWS) if base.batch else 1
     for rows in range(most, 1, -1):
@@ -142,8 +135,30 @@ def adapter_program(
         batch_program = emit_batch(graph, config, batch_chip, memory)
         if batch_chip.chunk_rows == rows and len(batch_program) <= config.instruction_words:
             plan.check(graph, batch_chip, config)
-            places = [(k, min(k, max_context - 1)) for k in range(rows)]
-            check(batch_program, {**batch_scalars(places), ADAPTER: 0})
             batch = Batch(chip=batch_chip, program=tuple(batch_program))
             break
     return AdapterProgram(low_rank=low_rank, chip=chip, program=tuple(program), batch=batch)
+
+
+def check_adapter_program(
+    made: AdapterProgram, config: Configuration, memory: MemoryPlan, max_context: int
+) -> None:
+    """Raise `CompileError` unless the programs are free of hazards, from the scalars of a whole
+    chunk, of a step at the end of the context, and of a whole batch."""
+
+    def check(program: tuple[Instruction, ...], scalars: dict[int, int]) -> None:
+        check_hazards(
+            program,
+            config,
+            scalars=scalars,
+            write_base=memory.read_only_end,
+            write_limit=memory.write_end,
+        )
+
+    for rows, position in ((made.chip.chunk_rows, 0), (1, max_context - 1)):
+        if position + rows <= max_context:
+            logit_rows = min(rows, made.chip.logit_rows)
+            check(made.program, chunk_scalars(rows, position, logit_rows=logit_rows))
+    if made.batch:
+        places = [(k, min(k, max_context - 1)) for k in range(made.batch.chip.chunk_rows)]
+        check(made.batch.program, batch_scalars(places) | {ADAPTER: 0})

@@ -11,7 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from weft.compiler.adapter_program import AdapterProgram, ResidentAdapter, adapter_program
+from weft.compiler.adapter_program import (
+    AdapterProgram,
+    ResidentAdapter,
+    adapter_program,
+    check_adapter_program,
+)
 from weft.compiler.compiled import CompiledModel, instruction_bytes
 from weft.compiler.low_rank import LowRankPlan, LowRankTiles
 from weft.compiler.memory_image import weight_tiles
@@ -57,9 +62,9 @@ def with_adapters(compiled: CompiledModel, adapters: Mapping[str, Adapter]) -> C
                 compiled.config,
                 compiled,
                 adapter_ranks(adapter),
-                max_context=compiled.max_context,
             )
             if made.low_rank not in programs:
+                check_adapter_program(made, compiled.config, compiled.memory, compiled.max_context)
                 made = replace(made, number=len(programs))
                 programs[made.low_rank] = made
                 put(made.region, instruction_bytes(compiled.config, made.program))

@@ -2,8 +2,10 @@
 """Forecasts for a model's shape: a prompt, and a decode step at a context."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from weft.compiler.adapter_program import adapter_program
 from weft.compiler.compiled import Layout, lay_out
 from weft.compiler.conventions import (
     Token,
@@ -43,6 +45,8 @@ class ModelForecast:
     """sequences that a step of ``batched`` continues"""
     batched: Forecast
     """of a step of them, each of which sees ``context`` positions"""
+    adapter_bytes: int = 0
+    """bytes of memory that the weights of the adapter take, if there is one"""
 
     @property
     def is_encoder(self) -> bool:
@@ -96,11 +100,18 @@ def forecast_model(
     context: int | None = None,
     prompt: int = 16,
     batch: int = 1,
+    ranks: Mapping[str, int] | None = None,
 ) -> ModelForecast:
     """Forecast a prompt of ``prompt`` tokens and a decode step that sees ``context`` positions (by
-    default those of the prompt and one more), of one sequence and of ``batch`` at once. Of an
-    encoder forecast a text of ``prompt`` tokens."""
+    default those of the prompt and one more), of one sequence and of ``batch`` at once; with
+    an adapter of these ``ranks`` by matrix, if there are any. Of an encoder forecast a text of
+    ``prompt`` tokens."""
     if model.head == "none":
+        if ranks:
+            raise WeftError(
+                f"this {model.architecture} model is an encoder; the device takes adapters of "
+                "decoders."
+            )
         return _forecast_encoder(model, config, weights, kv_format, prompt)
     seen = prompt + 1 if context is None else context
     most = model.max_context
@@ -116,15 +127,16 @@ def forecast_model(
         max_context=max(seen, prompt),
         max_sequences=max(batch, 1),
     )
-    rows = layout.batch.chip.chunk_rows if layout.batch else 1
+    programs = adapter_program(model, config, layout, ranks) if ranks else layout
+    rows = programs.batch.chip.chunk_rows if programs.batch else 1
     if not 1 <= batch <= rows:
         raise WeftError(f"a batch of {batch} sequences; a step of this model takes 1 to {rows}.")
 
     def run(rows: int, position: int, *, head: bool) -> Forecast:
-        _, program = layout.chunk_program(rows)
+        _, program = programs.chunk_program(rows)
         return forecast(program, config, chunk_scalars(rows, position, head=head))
 
-    *before, last = even_chunks(prompt, layout.prompt_rows)
+    *before, last = even_chunks(prompt, programs.prompt_rows)
     prefill = run(last[1] - last[0], last[0], head=True)
     followed = min(len(before), MOST_CHUNKS)
     for k in range(followed):
@@ -133,9 +145,9 @@ def forecast_model(
         part = run(end - first, first, head=False)
         prefill = prefill.plus(part, len(before) / followed)
     decode = batched = run(1, seen - 1, head=True)
-    if layout.batch and batch > 1:
+    if programs.batch and batch > 1:
         scalars = batch_scalars([(sequence, seen - 1) for sequence in range(batch)])
-        batched = forecast(layout.batch.program, config, scalars)
+        batched = forecast(programs.batch.program, config, scalars)
     return ModelForecast(
         model=model,
         config=config,
@@ -146,6 +158,7 @@ def forecast_model(
         decode=decode,
         batch=batch,
         batched=batched,
+        adapter_bytes=model.n_layers * programs.chip.low_rank.layer_bytes,
     )
 
 
