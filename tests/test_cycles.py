@@ -37,7 +37,7 @@ def test_attention() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "kv_format", "decode", "prefill"),
-    [("w8", "k8v8", 10444, 10803), ("w4", "k8v8", 6251, 8722)],
+    [("w8", "k8v8", 10444, 10803), ("w4", "k8v8", 6251, 8722), ("w8", "k16v8", 10716, 11129)],
 )
 def test_a_model(weights: str, kv_format: str, decode: int, prefill: int) -> None:
     model = compiled(None, "default", WeightFormat(weights), kv_format=kv_format)

@@ -106,11 +106,9 @@ def test_encoders_take_both() -> None:
     model = random_model(model_config(**BERT))
     expected = FloatModel(model).hidden_states(IDS)
     error = {}
+    ways: tuple[dict[str, Any], ...] = ({}, {"chunk_rows": 7}, {"config": "tiny"})
     for form in KVFormat:
-        hidden = [
-            runner(compiled(model, kv_format=form, **more)).encode(IDS)
-            for more in ({}, {"chunk_rows": 7}, {"config": "tiny"})
-        ]
+        hidden = [runner(compiled(model, kv_format=form, **more)).encode(IDS) for more in ways]
         assert all(np.array_equal(other, hidden[0]) for other in hidden[1:])
         error[form] = np.linalg.norm(hidden[0] - expected)
     assert error[KVFormat.K16V8] < error[KVFormat.K8V8]

@@ -32,7 +32,7 @@ def runs() -> list[dict]:
 
 # Tokens behind the prompt that are those of llama2.c, which computes with float32. Where two
 # tokens are nearly equally likely, quantised arithmetic may take the other one.
-EQUAL = {"": 35, "Once upon a time": 31, "Lily and Tom went to the park": 53}
+EQUAL = {"": 114, "Once upon a time": 110, "Lily and Tom went to the park": 141}
 
 
 @pytest.mark.parametrize("preset", ["default", "tiny"])
@@ -54,7 +54,7 @@ def test_greedy_tokens_are_those_of_llama2c(model, runs, preset: str) -> None:
 
 @pytest.mark.parametrize(
     ("weights", "bound", "agreement"),
-    [(WeightFormat.W8, 0.005, 0.97), (WeightFormat.W4, 0.15, 0.8)],
+    [(WeightFormat.W8, 0.001, 0.98), (WeightFormat.W4, 0.15, 0.8)],
 )
 def test_distributions_are_close_to_float(
     model, runs, weights: WeightFormat, bound: float, agreement: float

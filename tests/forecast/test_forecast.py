@@ -2,6 +2,7 @@
 """Forecasts against the RTL, and for models that nobody simulates."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_models_that_nobody_simulates() -> None:
         ({"context": 131073}, "the context is 131073 positions; this model takes 1 to 131072."),
     ],
 )
-def test_lengths_that_do_not_fit(arguments: dict[str, int], sentence: str) -> None:
+def test_lengths_that_do_not_fit(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(WeftError) as error:
         forecast_model(LLAMA_1B, DEFAULT, WeightFormat.W8, **arguments)
     assert str(error.value) == sentence

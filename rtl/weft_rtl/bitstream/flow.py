@@ -4,11 +4,13 @@
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from weft_rtl.bitstream.design import Design
-from weft_rtl.bitstream.netlist import read_netlist
+from weft_rtl.bitstream.netlist import Netlist, read_netlist
+from weft_rtl.bitstream.parts import EcpPart
 from weft_rtl.bitstream.paths import longest_paths
 from weft_rtl.bitstream.picture import placement_picture
 from weft_rtl.bitstream.place_and_route import (
@@ -19,7 +21,7 @@ from weft_rtl.bitstream.place_and_route import (
     pack,
     place_and_route,
 )
-from weft_rtl.bitstream.report import make_report
+from weft_rtl.bitstream.report import cells_there, cells_used, make_report
 from weft_rtl.bitstream.synthesis import NETLIST, synthesize
 from weft_rtl.bitstream.tools import BuildError, Progress, tool_versions
 
@@ -36,6 +38,7 @@ def build(
     *,
     seed: int = 1,
     bitstream: bool = True,
+    digest: str | None = None,
     progress: Progress = lambda stage, fraction: None,
 ) -> dict[str, Any]:
     """Build ``design`` in ``folder`` and return the report, which is also in `REPORT`.
@@ -47,11 +50,14 @@ def build(
     bitstream : bool
         Make one, for which every port needs a pin; otherwise ports without one are placed
         anywhere.
+    digest : str | None
+        What the report says the design is known by; None: its own digest.
 
     Raises
     ------
     BuildError
-        A tool is missing, refuses the design, or the design does not fit.
+        A tool is missing, refuses the design, or the design does not fit; then the report has the
+        cells that it would take, and no clocks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,8 +65,14 @@ def build(
         raise BuildError(f"{folder} cannot be made: {error.strerror}.") from error
     progress("generate", 0.0)
     versions = tool_versions()
+    report_of = partial(
+        make_report, design, digest=digest or design.digest, seed=seed, versions=versions
+    )
     key = f"{design.digest} {versions}"
     _step(folder, "synthesis", key, (NETLIST,), lambda: synthesize(design, folder, progress))
+    unplaced = read_netlist(folder / NETLIST, None, design.name)
+    _write(report_of(unplaced, None, ()), folder)
+    _check_fit(design.part, unplaced)
     key = f"{key} seed {seed} pins {bitstream}"
     _step(
         folder,
@@ -77,10 +89,22 @@ def build(
     netlist = read_netlist(folder / NETLIST, folder / PLACED, design.name)
     timing = json.loads((folder / TIMING).read_text())
     paths = longest_paths(folder / DELAYS, LONGEST_PATHS)
-    report = make_report(design, netlist, timing, paths, seed=seed, versions=versions)
-    (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+    report = report_of(netlist, timing, paths)
+    _write(report, folder)
     (folder / PICTURE).write_text(placement_picture(design, netlist, list(report["blocks"])))
     return report
+
+
+def _check_fit(part: EcpPart, netlist: Netlist) -> None:
+    """A `BuildError` where the part has too few of some cell."""
+    used, there = cells_used(netlist), cells_there(part)
+    lacking = [f"{used[k]:,} of {there[k]:,} {k}" for k in there if used[k] > there[k]]
+    if lacking:
+        raise BuildError(f"{netlist.top} does not fit the {part.name}: {', '.join(lacking)}.")
+
+
+def _write(report: dict[str, Any], folder: Path) -> None:
+    (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n")
 
 
 def _step(

@@ -59,11 +59,11 @@ class Netlist:
         return self.cells[name].module if name in self.cells else self.top
 
 
-def read_netlist(netlist: Path, placed: Path, top: str) -> Netlist:
-    """Read what synthesis and place and route wrote."""
+def read_netlist(netlist: Path, placed: Path | None, top: str) -> Netlist:
+    """Read what synthesis and, where it has run, place and route wrote."""
     module = json.loads(netlist.read_text())["modules"][top]
     found: dict[str, Any] = module["cells"]
-    places = _places(json.loads(placed.read_text()))
+    places = _places(json.loads(placed.read_text())) if placed else {}
     modules = _with_logic(_labels(found), found, top)
     cells = {
         name: Cell(kind=entry["type"], module=modules[name], place=places.get(name))

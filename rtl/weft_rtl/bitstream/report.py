@@ -10,9 +10,10 @@ from typing import Any
 from weft_rtl.bitstream.blocks import Blocks
 from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.netlist import COUNTED, Netlist
+from weft_rtl.bitstream.parts import EcpPart
 from weft_rtl.bitstream.paths import LongPath
 
-__all__ = ["LOGIC_PER_CELL", "make_report"]
+__all__ = ["LOGIC_PER_CELL", "cells_there", "cells_used", "make_report"]
 
 LOGIC_PER_CELL = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
 """Places of a LUT4 that a cell takes."""
@@ -21,9 +22,10 @@ LOGIC_PER_CELL = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
 def make_report(
     design: Design,
     netlist: Netlist,
-    timing: dict[str, Any],
+    timing: dict[str, Any] | None,
     paths: Sequence[LongPath],
     *,
+    digest: str,
     seed: int,
     versions: dict[str, str],
 ) -> dict[str, Any]:
@@ -32,36 +34,30 @@ def make_report(
     Parameters
     ----------
     timing : dict
-        What nextpnr wrote with ``--report``; its clocks are after routing.
+        What nextpnr wrote with ``--report``; its clocks are after routing. None: it was not placed.
     paths : Sequence[LongPath]
         The longest, one for each register that they end in.
+    digest : str
+        What the design is known by.
     """
     blocks = Blocks(netlist)
     counts: dict[str, Counter[str]] = {block: Counter() for block in blocks.names}
     for cell in netlist.cells.values():
         if cell.kind in COUNTED:
             counts[blocks.of(cell.module)][cell.kind] += 1
-    total: Counter[str] = sum(counts.values(), Counter())
-    part = design.part
-    limits = {
-        "logic": part.logic,
-        "TRELLIS_FF": part.flip_flops,
-        "DP16KD": part.block_rams,
-        "MULT18X18D": part.multipliers,
-    }
-    used = {"logic": _logic(total), **{kind: total[kind] for kind in list(limits)[1:]}}
+    timing = timing or {"fmax": {}, "critical_paths": []}
     return {
         "design": design.name,
-        "digest": design.digest,
-        "part": part.full_name,
+        "digest": digest,
+        "part": design.part.full_name,
         "seed": seed,
         "versions": versions,
         "clocks": {
             _net(name): {"mhz": round(found["achieved"], 1), "wanted_mhz": found["constraint"]}
             for name, found in sorted(timing["fmax"].items())
         },
-        "used": used,
-        "limits": limits,
+        "used": cells_used(netlist),
+        "limits": cells_there(design.part),
         "blocks": {
             block: {"logic": _logic(count), **{kind: count[kind] for kind in COUNTED}}
             for block, count in counts.items()
@@ -77,6 +73,25 @@ def make_report(
             }
             for path in paths
         ],
+    }
+
+
+def cells_used(netlist: Netlist) -> dict[str, int]:
+    """Places of a LUT4, flip-flops, block RAMs and multipliers that a netlist takes."""
+    total = Counter(cell.kind for cell in netlist.cells.values())
+    return {
+        "logic": _logic(total),
+        **{kind: total[kind] for kind in ("TRELLIS_FF", "DP16KD", "MULT18X18D")},
+    }
+
+
+def cells_there(part: EcpPart) -> dict[str, int]:
+    """What a part has of them."""
+    return {
+        "logic": part.logic,
+        "TRELLIS_FF": part.flip_flops,
+        "DP16KD": part.block_rams,
+        "MULT18X18D": part.multipliers,
     }
 
 

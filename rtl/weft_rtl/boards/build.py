@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a board's name to its bitstream."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from weft_rtl.bitstream.design import Design
-from weft_rtl.bitstream.flow import REPORT, build
+from weft_rtl.bitstream.flow import build
 from weft_rtl.bitstream.parts import PARTS
 from weft_rtl.bitstream.tools import BuildError, Progress
 from weft_rtl.boards.board import BoardError, board
@@ -72,7 +71,5 @@ def board_digest(name: str) -> str:
 
 def build_board(name: str, folder: Path, *, seed: int, progress: Progress) -> dict[str, Any]:
     """Build the bitstream of a board in ``folder``; the report, with `board_digest`."""
-    design = board_design(name)
-    report = {**build(design, folder, seed=seed, progress=progress), "digest": board_digest(name)}
-    (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n")
-    return report
+    digest = board_digest(name)
+    return build(board_design(name), folder, seed=seed, digest=digest, progress=progress)

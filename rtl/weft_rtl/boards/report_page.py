@@ -72,13 +72,16 @@ def _board(name: str, report: Mapping[str, Any]) -> str:
         (f"`{path['from']}` to `{path['to']}`", f"{path['ns']:.2f}", str(path["levels"]))
         for path in report["longest_paths"][:_LONGEST]
     ]
-    parts = [
-        f"### {name}: {report['part']}\n",
+    placed = [
         _table(("clock", "reached (MHz)", "wanted (MHz)", ""), *clocks),
-        _table(("cells", "used", "of", ""), *used),
-        _table(("block", *_TITLES.values()), *blocks),
         _table(("longest paths, after routing", "ns", "cells"), *paths),
         f"![placement](boards/{name}.svg)\n",
+    ]
+    parts = [
+        f"### {name}: {report['part']}\n",
+        _table(("cells", "used", "of", ""), *used),
+        _table(("block", *_TITLES.values()), *blocks),
+        *(placed if clocks else ["It does not fit, so it was not placed.\n"]),
         f"Seed {report['seed']}; {versions}; design {report['digest'][:16]}.\n",
     ]
     return "\n" + "\n".join(parts) + "\n"
@@ -96,7 +99,8 @@ def main() -> None:
     for build in map(Path, sys.argv[1:]):
         report = json.loads((build / REPORT).read_text())
         (folder / f"{report['design']}.json").write_text(json.dumps(report, indent=1) + "\n")
-        (folder / f"{report['design']}.svg").write_text((build / PICTURE).read_text())
+        if report["clocks"]:
+            (folder / f"{report['design']}.svg").write_text((build / PICTURE).read_text())
     page = root / "boards.md"
     text = page.read_text() if page.exists() else "# Boards\n"
     page.write_text(with_section(text, section(recorded_reports(folder))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ from weft_rtl.bitstream.out_of_context import OutOfContext
 from weft_rtl.bitstream.parts import PARTS
 from weft_rtl.bitstream.paths import longest_paths
 from weft_rtl.bitstream.tools import BuildError, run_tool
+from weft_rtl.boards.report_page import section
 from weft_rtl.soc.byte_ring import ByteRing
 
 PINS = 'FREQUENCY PORT "clk" 50 MHZ;\n' + "".join(
@@ -139,6 +141,25 @@ def test_marks_become_progress(tmp_path: Path) -> None:
         progress=lambda stage, fraction: seen.append((stage, fraction)),
     )
     assert seen == [("try", 0.0), ("try", 0.25), ("try", 0.5), ("try", 1.0)]
+
+
+def test_a_design_that_does_not_fit_is_told_with_its_cells(
+    built: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    part = replace(PARTS["LFE5U-25F"], logic=20, block_rams=0)
+    small = replace(design(), part=part)
+    used = built[1]["used"]
+    with pytest.raises(BuildError) as error:
+        flow.build(small, tmp_path)
+    needed = [f"{used['logic']} of 20 logic"]
+    needed += [f"{used['DP16KD']} of 0 DP16KD"] if used["DP16KD"] else []
+    assert str(error.value) == f"ring does not fit the LFE5U-25F: {', '.join(needed)}."
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["used"] == used
+    assert report["clocks"] == {}
+    text = section({"ring": report})
+    assert "It does not fit, so it was not placed." in text
+    assert "placement" not in text
 
 
 def test_a_missing_tool_is_told_in_a_sentence(

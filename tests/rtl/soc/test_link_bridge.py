@@ -93,8 +93,8 @@ async def survives_faults(bench: Bench) -> None:
     board = Board(bench, TINY, rate=1 / 1000)
 
     def host() -> None:
-        remote = work(board, bench.seed, 70, largest=300)
-        for run in range(1, 16):
+        remote = work(board, bench.seed, 100, largest=300)
+        for run in range(1, 10):
             remote.start()
             remote.wait()
             assert board.registers.runs == run, "a program is started once per request"
