@@ -30,7 +30,6 @@ from weft.model import load_model
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.runtime import ModelRunner
-from weft_arch.isa import LoadFormat
 from weft_sim.board_line import BoardLine
 from weft_sim.board_server import simulated
 from weft_sim.board_simulation import BoardSimulation
@@ -78,7 +77,7 @@ def stories15m(simulation: BoardSimulation) -> dict[str, int]:
     shape = KNOWN_SHAPES["stories15m"]
     config = simulation.board.config
     compiled: CompiledModel = compile_model(
-        random_checkpoint(shape), config, WeightFormat.W8, embedding=LoadFormat.Q8
+        random_checkpoint(shape), config, WeightFormat.W8, embedding="q8"
     )
     runner = ModelRunner(compiled, BackDoor(simulation))
     last = shape.max_context - 1

@@ -9,6 +9,7 @@ from typing import Any
 from weft.compiler import compile_model
 from weft.compiler.adapters import with_adapters
 from weft.devices import find_preset, open_device
+from weft.embedding_format import check_embedding_name
 from weft.engine import Engine, HostEngine
 from weft.errors import ModelError, PromptError, SamplingError, WeftError
 from weft.jobs import JobEngine
@@ -41,6 +42,8 @@ class LLM:
       bits with searched scales, "w4s", or one of its codebooks, "int4", "fp4", "nf4", "iq4_nl".
     - `kv_format`: bits of keys and values in memory, "k8v8" or "k16v8", whose keys have 15; "auto"
       takes the wide keys where heads have fewer than 32 channels.
+    - `embedding`: rows of the token embedding in memory, "f16" or "q8", about half as many bytes;
+      "auto" takes q8 where the file has such blocks, which then stay unchanged.
     - `adapters`: low-rank adapters, PEFT folders or GGUF files, by the names that requests choose
       them by. All are resident beside the weights, which stay as they are.
     - `lora_merge`: an adapter that is added to the weights before anything else, for all requests.
@@ -60,6 +63,7 @@ class LLM:
         preset: str = "default",
         weights: str = "w8",
         kv_format: str = AUTO,
+        embedding: str = AUTO,
         tokenizer: str | Path | None = None,
         adapters: Mapping[str, str | Path] | None = None,
         lora_merge: str | Path | None = None,
@@ -69,6 +73,7 @@ class LLM:
     ) -> None:
         check_name(weights)
         check_kv_name(kv_format)
+        check_embedding_name(embedding)
         self.config = find_preset(preset)
         self.loaded = load_model(model, tokenizer=tokenizer)
         if self.loaded.checkpoint.config.head == "none":
@@ -96,6 +101,7 @@ class LLM:
             self.config,
             choose_format(weights, self.loaded.checkpoint),
             kv_format=kv_format,
+            embedding=embedding,
             max_context=max_model_len,
             max_sequences=max_num_seqs,
         )

@@ -121,7 +121,7 @@ def test_embedding_rows_of_8_bit_blocks_are_the_same_numbers() -> None:
         config=dataclasses.replace(MODEL.config, tied_embeddings=False),
         token_embedding=table,
     )
-    wide, narrow = compiled(model), compiled(model, embedding=isa.LoadFormat.Q8)
+    wide, narrow = compiled(model), compiled(model, embedding="q8")
     assert region(narrow, "embedding").size == 101 * (64 + 8)
     assert region(wide, "embedding").size == 101 * 2 * 64
     logits = []
@@ -138,7 +138,7 @@ def test_embedding_rows_that_are_no_whole_blocks_stay_float16() -> None:
     assert compiled(model).memory.embedding == isa.LoadFormat.F16
     sentence = r"^dim is 48; embedding rows in 8-bit blocks need a multiple of 32\.$"
     with pytest.raises(CompileError, match=sentence):
-        compiled(model, embedding=isa.LoadFormat.Q8)
+        compiled(model, embedding="q8")
 
 
 def test_an_embedding_beyond_float16_is_refused() -> None:

@@ -410,6 +410,18 @@ def test_formats_of_keys_and_values_are_judged_each(judged: Weft, weft: Weft) ->
     assert moved["k16v8"] / moved["k8v8"] == 101 / 67
 
 
+def test_embedding_rows_in_blocks_take_about_half_the_bytes(generate: Weft, weft: Weft) -> None:
+    sentence = "the embedding format is 'q4', but must be one of auto, f16, q8."
+    refused(generate("--embedding", "q4", "Tom ran"), sentence)
+    sentence = "dim is 48; embedding rows in 8-bit blocks need a multiple of 32."
+    refused(generate("--embedding", "q8", "Tom ran"), sentence)
+    sizes = {}
+    for name in ("auto", "f16", "q8"):
+        lines = weft("plan", "-m", "stories15m", "--embedding", name).out.splitlines()
+        (sizes[name],) = (line.split()[-1] for line in lines if line.startswith("embedding"))
+    assert sizes == {"auto": "18,432,000", "f16": "18,432,000", "q8": "9,984,000"}
+
+
 def test_eval_judges_adapters_beside_the_weights(judged: Weft, tmp_path: Path) -> None:
     folder = write_peft(tmp_path / "one")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from weft.cli.console import build_progress, errors, output, tell_loss
-from weft.cli.options import KVFormatName, Weights
+from weft.cli.options import EmbeddingName, KVFormatName, Weights
 from weft.compiler import compile_model
 from weft.devices import find_preset
 from weft.errors import WeftError, shown
@@ -47,6 +47,7 @@ def sim(
     ] = None,
     weights: Weights = "w8",
     kv_format: KVFormatName = AUTO,
+    embedding: EmbeddingName = AUTO,
     max_model_len: Annotated[
         int | None, typer.Option("--max-model-len", help="Positions of context, with --model.")
     ] = None,
@@ -72,6 +73,7 @@ def sim(
             config,
             form,
             kv_format=kv_format,
+            embedding=embedding,
             max_context=max_model_len,
             max_sequences=1,
         )

@@ -14,6 +14,7 @@ from weft.cli.console import build_progress, errors, output, tell_loss
 from weft.cli.options import (
     Adapters,
     DeviceName,
+    EmbeddingName,
     KVFormatName,
     MergedAdapter,
     ModelName,
@@ -51,6 +52,7 @@ def generate(
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same tokens.")] = None,
     weights: Weights = "w8",
     kv_format: KVFormatName = AUTO,
+    embedding: EmbeddingName = AUTO,
     lora: Adapters = None,
     adapter: Annotated[
         str | None,
@@ -87,6 +89,7 @@ def generate(
             preset=preset,
             weights=weights,
             kv_format=kv_format,
+            embedding=embedding,
             tokenizer=tokenizer,
             adapters=adapters,
             lora_merge=lora_merge,

@@ -12,6 +12,7 @@ __all__ = [
     "Adapters",
     "Changes",
     "DeviceName",
+    "EmbeddingName",
     "KVFormatName",
     "MergedAdapter",
     "ModelName",
@@ -50,6 +51,13 @@ KVFormatName = Annotated[
     typer.Option(
         "--kv-format",
         help="Bits of cached keys and values: k8v8, k16v8, or auto: k16v8 for narrow heads.",
+    ),
+]
+EmbeddingName = Annotated[
+    str,
+    typer.Option(
+        "--embedding",
+        help="Rows of the embedding in memory: f16, q8 (half the bytes), or auto: as in the file.",
     ),
 ]
 Adapters = Annotated[

@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import output
-from weft.cli.options import Changes, KVFormatName, ModelName, PresetName, Weights
+from weft.cli.options import Changes, EmbeddingName, KVFormatName, ModelName, PresetName, Weights
 from weft.devices import changed_preset, find_preset
+from weft.embedding_format import choose_embedding_format
 from weft.errors import CompileError, WeftError, shown
 from weft.forecast import Forecast, ModelForecast, forecast_model
 from weft.forecast.costs import tile_cycles
@@ -33,6 +34,7 @@ def plan(
     preset: PresetName = "default",
     weights: Weights = "w8",
     kv_format: KVFormatName = AUTO,
+    embedding: EmbeddingName = AUTO,
     context: Annotated[
         int | None, typer.Option("--context", help="Positions that a decode step sees.")
     ] = None,
@@ -64,6 +66,7 @@ def plan(
         config,
         form,
         kv_format=kv_format,
+        embedding=choose_embedding_format(embedding),
         context=context,
         prompt=prompt,
         batch=batch,

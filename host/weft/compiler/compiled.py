@@ -24,14 +24,14 @@ from weft.compiler.long_prompts import LongPrompts, long_prompts
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
+from weft.embedding_format import EmbeddingFormat, choose_embedding_format
 from weft.errors import CompileError
 from weft.kv_format import AUTO, choose_kv_format
 from weft.model import Checkpoint, ModelConfig
-from weft.model.checkpoint import StoredMatrix
 from weft.quantize import WeightFormat
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.encoding import EncodingError, write_image
-from weft_arch.isa import INSTRUCTION_BYTES, Instruction, LoadFormat
+from weft_arch.isa import INSTRUCTION_BYTES, Instruction
 
 __all__ = [
     "Batch",
@@ -112,13 +112,13 @@ def lay_out(
     base: int = 0,
     all_logits: bool = False,
     chunk_rows: int | None = None,
-    embedding: LoadFormat = LoadFormat.F16,
+    embedding: EmbeddingFormat = EmbeddingFormat.F16,
 ) -> Layout:
     """Everything of `compile_model` that needs no weights."""
     reason = unsupported(model)
     if reason is not None:
         raise CompileError(reason)
-    if embedding == LoadFormat.Q8 and model.dim % BLOCK:
+    if embedding is EmbeddingFormat.Q8 and model.dim % BLOCK:
         raise CompileError(
             f"dim is {model.dim}; embedding rows in 8-bit blocks need a multiple of {BLOCK}."
         )
@@ -140,7 +140,7 @@ def lay_out(
             long=long,
             weights=weights,
             kv_format=kv,
-            embedding=embedding,
+            embedding=embedding.load_format,
             max_context=context,
             max_sequences=max_sequences,
             base=base,
@@ -206,21 +206,18 @@ def compile_model(
     base: int = 0,
     all_logits: bool = False,
     chunk_rows: int | None = None,
-    embedding: LoadFormat | None = None,
+    embedding: str = AUTO,
 ) -> CompiledModel:
     """Compile a checkpoint for ``config``.
 
     ``kv_format`` is the name of a `KVFormat`, or what suits the model (`choose_kv_format`).
     ``max_context`` defaults to the model's; ``all_logits`` makes a scoring program that stores the
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
-    Rows of the ``embedding`` are F16 or Q8; by default Q8 where their file has blocks that stay
-    unchanged so, else F16.
+    ``embedding`` is the name of an `EmbeddingFormat`, or what suits the file.
     Raises `CompileError` when the model does not fit.
     """
     context = _context(checkpoint.config, max_context)
     weight_format = WeightFormat(weights)
-    if embedding is None:
-        embedding = _embedding_format(checkpoint)
     layout = lay_out(
         checkpoint.config,
         config,
@@ -231,7 +228,7 @@ def compile_model(
         base=base,
         all_logits=all_logits,
         chunk_rows=chunk_rows,
-        embedding=embedding,
+        embedding=choose_embedding_format(embedding, checkpoint.token_embedding),
     )
     chip, memory = layout.chip, layout.memory
 
@@ -286,13 +283,6 @@ def compile_model(
         image=image,
         program_file=_encoded(config, layout.program),
     )
-
-
-def _embedding_format(checkpoint: Checkpoint) -> LoadFormat:
-    """The one that loses the least: int8 blocks of a file stay as they are, all else is float16."""
-    table = checkpoint.token_embedding
-    keeps = isinstance(table, StoredMatrix) and table.in_int8_blocks
-    return LoadFormat.Q8 if keeps and table.shape[1] % BLOCK == 0 else LoadFormat.F16
 
 
 def instruction_bytes(config: Configuration, program: tuple[Instruction, ...]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from weft.compiler.conventions import (
     encoder_scalars,
     even_chunks,
 )
+from weft.embedding_format import EmbeddingFormat
 from weft.errors import WeftError
 from weft.forecast.simulate import STARTS, WEIGHTS, Forecast, forecast
 from weft.kv_format import AUTO
@@ -97,6 +98,7 @@ def forecast_model(
     weights: WeightFormat,
     *,
     kv_format: str = AUTO,
+    embedding: EmbeddingFormat = EmbeddingFormat.F16,
     context: int | None = None,
     prompt: int = 16,
     batch: int = 1,
@@ -124,6 +126,7 @@ def forecast_model(
         config,
         weights,
         kv_format=kv_format,
+        embedding=embedding,
         max_context=max(seen, prompt),
         max_sequences=max(batch, 1),
     )
