@@ -5,8 +5,9 @@ A name may carry an address behind a colon, ``tcp:localhost:7117``; the device g
 ``address``.
 """
 
+import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -14,7 +15,7 @@ from weft.errors import WeftError, shown
 from weft_arch.config import Configuration, ConfigurationError, preset
 from weft_arch.device import Device, DeviceError
 
-__all__ = ["device_names", "find_preset", "open_device"]
+__all__ = ["changed_preset", "device_names", "find_preset", "open_device"]
 
 PAGE_BYTES = 4096
 
@@ -32,6 +33,24 @@ def find_preset(name: str) -> Configuration:
     """A preset by name; a `WeftError` lists the names there are."""
     try:
         return preset(name)
+    except ConfigurationError as error:
+        raise WeftError(f"{error}.") from None
+
+
+def changed_preset(config: Configuration, changes: Sequence[str]) -> Configuration:
+    """A preset with parameters changed, each "name=value"; a `WeftError` for what is none."""
+    values: dict[str, int] = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        known = [f.name for f in dataclasses.fields(config) if f.name != "name"]
+        if name not in known or not value.isdecimal():
+            raise WeftError(
+                f"--set {shown(change)} is not a parameter, = and a number; parameters are "
+                f"{', '.join(known)}."
+            )
+        values[name] = int(value)
+    try:
+        return dataclasses.replace(config, **values) if values else config
     except ConfigurationError as error:
         raise WeftError(f"{error}.") from None
 

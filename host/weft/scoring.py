@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from weft.compiler import compile_model
 from weft.compiler.adapters import with_adapters
-from weft.devices import find_preset, open_device
+from weft.devices import changed_preset, find_preset, open_device
 from weft.errors import EvaluationError, FileError
 from weft.evaluate import LogitsOf, compare
 from weft.float_model import FloatModel
@@ -80,11 +80,13 @@ class Evaluation:
         kv_format: KVFormat,
         device: str,
         preset: str,
+        changes: Sequence[str] = (),
         answers: bool = True,
         device_options: dict[str, Any] | None = None,
     ) -> Judged:
-        """The model on a device."""
-        config = find_preset(preset)
+        """The model on a device; ``changes`` are those of the preset (`changed_preset`)."""
+        config = changed_preset(find_preset(preset), changes)
+        arithmetic = ", ".join([device, preset, *changes])
         compiled = compile_model(
             self.loaded.checkpoint, config, weights, kv_format=kv_format, all_logits=True
         )
@@ -96,7 +98,7 @@ class Evaluation:
             device, config, memory_bytes=compiled.memory.size + _SLACK, **(device_options or {})
         ) as opened:
             scorer = device_scorer(ModelRunner(compiled, opened), name)
-            return self._judged(f"{device}, {preset}", weights, kv_format, scorer, answers)
+            return self._judged(arithmetic, weights, kv_format, scorer, answers)
 
     def _adapted(self, checkpoint: Checkpoint) -> Checkpoint:
         return checkpoint if self.adapter is None else merged(checkpoint, self.adapter)

@@ -396,6 +396,10 @@ def test_formats_of_keys_and_values_are_judged_each(judged: Weft, weft: Weft) ->
     assert alone["rows"][-1] == report["rows"][-1]
     sentence = "the KV format is 'q8', but must be one of auto, k8v8, k16v8."
     refused(judged("--kv-format", "k8v8,q8"), sentence)
+    twelve = json.loads(judged("--json", "-w", "w8", "-n", "1", "--set", "activation_bits=12").out)
+    assert twelve["rows"][-1]["arithmetic"] == "reference, tiny, activation_bits=12"
+    assert twelve["rows"][-1]["comparison"] != alone["rows"][-1]["comparison"]
+    refused(judged("--set", "array_cols=5"), "array_cols is 5; it must be 4, 8 or 16.")
     plans = {
         name: json.loads(weft("plan", "-m", "stories260k", "--kv-format", name, "--json").out)
         for name in ("auto", "k8v8", "k16v8")

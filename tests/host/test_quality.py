@@ -160,8 +160,8 @@ def test_wide_keys_have_rows_and_bars_of_their_own():
     assert both.find("w8", on_device=True, kv="k16v8") is wide[0]
     lines = quality_page.render([both]).splitlines()
     assert "| tom | mean KL of `w8` | ≤ 0.003 | 0.00301 | **missed** |" in lines
-    assert "| tom | mean KL of `w8`, `k16v8` | ≤ 0.001 | 0.000900 | met |" in lines
-    assert "| tom | top-1 of `w8`, `k16v8` | ≥ 98.3 % | 98.76 % | met |" in lines
+    assert "| tom | mean KL of `w8`, widest formats | ≤ 0.001 | 0.000900 | met |" in lines
+    assert "| tom | top-1 of `w8`, widest formats | ≥ 98.3 % | 98.76 % | met |" in lines
     narrow = quality_page.render([replace(both, kv_format="k16v8")]).splitlines()
     assert "| tom | mean KL of `w8` | ≤ 0.003 | 0.000900 | met |" in narrow
     assert "| tom | mean KL of `w4`, of float | ≤ 1.05 | 1.002 | met |" in narrow

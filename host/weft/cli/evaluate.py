@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output, tell_loss
-from weft.cli.options import DeviceName, MergedAdapter, ModelName, PresetName
+from weft.cli.options import Changes, DeviceName, MergedAdapter, ModelName, PresetName
+from weft.devices import changed_preset, find_preset
 from weft.errors import EvaluationError, WeftError
 from weft.kv_format import AUTO, check_kv_name, choose_kv_format
 from weft.model import LoadedModel, held_out_path, load_model
@@ -39,6 +40,7 @@ def evaluate(
             "or auto, which is k16v8 for narrow heads.",
         ),
     ] = AUTO,
+    changes: Changes = None,
     texts: Annotated[
         Path | None,
         typer.Option("--texts", help="Held-out .jsonl, or a JSON list; default: the model's own."),
@@ -66,6 +68,7 @@ def evaluate(
         check_name(name)
     for name in kv_formats.split(","):
         check_kv_name(name)
+    changed_preset(find_preset(preset), changes or ())  # refused before any work
     if plots is not None and not have_matplotlib():
         raise WeftError(MISSING)
     loaded = load_model(model)
@@ -90,6 +93,7 @@ def evaluate(
                         kv_format=kv,
                         device=device,
                         preset=preset,
+                        changes=changes or (),
                         answers=answers,
                         device_options={"progress": progress},
                     )

@@ -10,6 +10,7 @@ from weft.errors import WeftError, shown
 
 __all__ = [
     "Adapters",
+    "Changes",
     "DeviceName",
     "KVFormatName",
     "MergedAdapter",
@@ -39,6 +40,10 @@ Weights = Annotated[
         "-w",
         help="w8, w4, or 4 bits for a model in floats: w4s, int4, fp4, nf4, iq4_nl.",
     ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change the preset: a parameter, =, its value.", metavar="P=V"),
 ]
 KVFormatName = Annotated[
     str,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`weft plan`: what a model will take, known before it runs."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,8 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import output
-from weft.cli.options import KVFormatName, ModelName, PresetName, Weights
-from weft.devices import find_preset
+from weft.cli.options import Changes, KVFormatName, ModelName, PresetName, Weights
+from weft.devices import changed_preset, find_preset
 from weft.errors import CompileError, WeftError, shown
 from weft.forecast import Forecast, ModelForecast, forecast_model
 from weft.forecast.costs import tile_cycles
@@ -24,7 +23,7 @@ from weft.model.load import DEFAULT_MODEL, shipped_models
 from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 from weft.quantize import WeightFormat
 from weft.weight_choice import shape_format
-from weft_arch.config import Configuration, ConfigurationError
+from weft_arch.config import Configuration
 
 __all__ = ["plan"]
 
@@ -47,10 +46,7 @@ def plan(
     lora_targets: Annotated[
         str, typer.Option("--lora-targets", help="What it changes, separated by commas.")
     ] = "q_proj,v_proj",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change the preset: a parameter, =, its value.", metavar="P=V"),
-    ] = None,
+    changes: Changes = None,
     fits: Annotated[
         bool, typer.Option("--fits", help="Say of all known shapes whether they fit, and how fast.")
     ] = False,
@@ -58,7 +54,7 @@ def plan(
 ) -> None:
     """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
     well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json."""
-    config = _changed(find_preset(preset), changes or [])
+    config = changed_preset(find_preset(preset), changes or [])
     form = shape_format(weights)
     if fits:
         output.print(_fits(config, form))
@@ -115,23 +111,6 @@ def _shape(model: str) -> ModelConfig:
     if path.is_file() and is_gguf(path):
         return read_gguf_config(path)
     return load_model(model).checkpoint.config
-
-
-def _changed(config: Configuration, changes: list[str]) -> Configuration:
-    values: dict[str, int] = {}
-    for change in changes:
-        name, _, value = change.partition("=")
-        known = [f.name for f in dataclasses.fields(config) if f.name != "name"]
-        if name not in known or not value.isdecimal():
-            raise WeftError(
-                f"--set {shown(change)} is not a parameter, = and a number; parameters are "
-                f"{', '.join(known)}."
-            )
-        values[name] = int(value)
-    try:
-        return dataclasses.replace(config, **values) if values else config
-    except ConfigurationError as error:
-        raise WeftError(f"{error}.") from None
 
 
 def _as_json(found: ModelForecast, form: WeightFormat) -> dict[str, object]:
