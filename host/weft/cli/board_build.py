@@ -21,22 +21,27 @@ LOADER_NAMES = {"ulx3s_85f": "ulx3s", "colorlight_i9": "colorlight-i9"}
 """What the loader calls the boards."""
 
 BoardName = Annotated[str, typer.Argument(help="Board, as ulx3s_85f.")]
+PresetName = Annotated[
+    str | None, typer.Option("--preset", help="Another accelerator than the board's own.")
+]
 Folder = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Folder; default: build/boards/BOARD.")
+    Path | None,
+    typer.Option("-o", "--output", help="Folder; default: build/boards/BOARD, with the preset."),
 ]
 
 
 def build(
     board: BoardName,
+    preset: PresetName = None,
     output_folder: Folder = None,
     seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,
 ) -> None:
     """Make a board's bitstream with open tools; takes about half an hour the first time."""
     make = find_tool("board_build", "no installed package builds bitstreams.")
-    folder = _folder(board, output_folder)
+    folder = _folder(board, preset, output_folder)
     make_folder(folder)
     with build_progress() as progress:
-        report: dict[str, Any] = make(board, folder, seed=seed, progress=progress)
+        report: dict[str, Any] = make(board, folder, preset=preset, seed=seed, progress=progress)
     used = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("", "used", "of", ""):
         used.add_column(column, justify="left" if not column else "right")
@@ -57,13 +62,14 @@ def build(
 
 def load(
     board: BoardName,
+    preset: PresetName = None,
     output_folder: Folder = None,
     flash: Annotated[
         bool, typer.Option("--flash", help="Write the flash: the board then starts with it.")
     ] = False,
 ) -> None:
     """Program a board with the bitstream that `weft board build` made; needs openFPGALoader."""
-    bitstream = _folder(board, output_folder) / BITSTREAM
+    bitstream = _folder(board, preset, output_folder) / BITSTREAM
     if not bitstream.is_file():
         raise FileError(f"{bitstream} is not there; weft board build {board} makes it.")
     if shutil.which(LOADER) is None:
@@ -79,5 +85,6 @@ def load(
         raise WeftError(f"{LOADER} failed with exit code {ended.returncode}.")
 
 
-def _folder(board: str, chosen: Path | None) -> Path:
-    return Path("build/boards") / board if chosen is None else chosen
+def _folder(board: str, preset: str | None, chosen: Path | None) -> Path:
+    name = board if preset is None else f"{board}_{preset}"
+    return Path("build/boards") / name if chosen is None else chosen

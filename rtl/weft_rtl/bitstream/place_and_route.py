@@ -52,7 +52,11 @@ def place_and_route(
     arguments += ["--json", NETLIST, "--lpf", CONSTRAINTS, "--seed", str(seed)]
     arguments += ["--report", TIMING, "--write", PLACED, "--textcfg", TEXT]
     arguments += ["--sdf", DELAYS, "--timing-allow-fail"]
-    if not all_pins_named:
+    if all_pins_named:
+        # On a full chip the default router takes back as many wires as it lays; alone, a block
+        # closes faster with it.
+        arguments += ["--router", "router2"]
+    else:
         arguments += ["--lpf-allow-unconstrained"]
     try:
         run_tool(

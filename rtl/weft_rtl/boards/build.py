@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a board's name to its bitstream."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from weft_rtl.top import ECP5_HARD_MULTIPLIERS
 __all__ = ["board_design", "board_digest", "build_board", "constraints_folder"]
 
 _PARTS = {"ulx3s_85f": "LFE5U-85F", "colorlight_i9": "LFE5U-45F"}
-_FLOAT_MULTIPLIERS = {"ulx3s_85f": 24, "colorlight_i9": 16}
-"""Multipliers that the array must leave to the float units."""
+_FLOAT_MULTIPLIERS = {4: 16, 8: 24}
+"""Multipliers that the array must leave to the float units, by lanes."""
 
 
 def constraints_folder() -> Path:
@@ -30,16 +31,19 @@ def constraints_folder() -> Path:
     raise BuildError("The constraint files of the boards are not installed.")
 
 
-def board_design(name: str, firmware: bytes | None = None) -> Design:
+def board_design(name: str, firmware: bytes | None = None, *, preset: str | None = None) -> Design:
     """All that the bitstream of a board follows from; a `BuildError` if there is no such board.
 
     Parameters
     ----------
+    preset : str | None
+        Another accelerator on the board; None: its own.
     firmware : bytes | None
         What the CPU's ROM holds; None: compiled now.
     """
     try:
-        found = board(name)
+        own = board(name)
+        found = own if preset is None else replace(own, preset=preset)
         rom = build_firmware().rom if firmware is None else firmware
         sources = (cpu_core_verilog(),)
     except BoardError as error:
@@ -49,11 +53,11 @@ def board_design(name: str, firmware: bytes | None = None) -> Design:
     if name not in _PARTS:
         raise BuildError(f"No bitstream is made for {name}; there are {', '.join(_PARTS)}.")
     part = PARTS[_PARTS[name]]
-    free = part.multipliers - _FLOAT_MULTIPLIERS[name]
+    free = part.multipliers - _FLOAT_MULTIPLIERS.get(found.config.lanes, part.multipliers)
     # No tool derives that a register divides a clock.
     half = f'FREQUENCY NET "soc.cpu.core.{HALF_CLOCK}" {found.clock_hz / 2e6:g} MHZ;\n'
     return Design(
-        name=name,
+        name=name if found == own else f"{name}_{preset}",
         part=part,
         component=Ecp5Board(found, rom),
         constraints=(constraints_folder() / f"{name}.lpf").read_text() + half,
@@ -63,13 +67,16 @@ def board_design(name: str, firmware: bytes | None = None) -> Design:
     )
 
 
-def board_digest(name: str) -> str:
+def board_digest(name: str, preset: str | None = None) -> str:
     """The digest of a board's design without its firmware, on which neither area nor clocks
     depend: it is the contents of a block RAM."""
-    return board_design(name, bytes(4)).digest
+    return board_design(name, bytes(4), preset=preset).digest
 
 
-def build_board(name: str, folder: Path, *, seed: int, progress: Progress) -> dict[str, Any]:
+def build_board(
+    name: str, folder: Path, *, preset: str | None, seed: int, progress: Progress
+) -> dict[str, Any]:
     """Build the bitstream of a board in ``folder``; the report, with `board_digest`."""
-    digest = board_digest(name)
-    return build(board_design(name), folder, seed=seed, digest=digest, progress=progress)
+    digest = board_digest(name, preset)
+    design = board_design(name, preset=preset)
+    return build(design, folder, seed=seed, digest=digest, progress=progress)

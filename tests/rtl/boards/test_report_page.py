@@ -59,6 +59,15 @@ def test_an_unknown_board_is_refused() -> None:
         board_design("none")
 
 
+def test_a_board_may_have_another_accelerator() -> None:
+    small = board_design("ulx3s_85f", bytes(4), preset="tiny")
+    assert small.name == "ulx3s_85f_tiny"
+    assert small.hard_multipliers == 128  # all its cells
+    assert board_design("ulx3s_85f", bytes(4), preset="default").name == "ulx3s_85f"
+    with pytest.raises(BuildError, match=r"^ulx3s_85f: preset 'none' is unknown; there are tiny, "):
+        board_design("ulx3s_85f", bytes(4), preset="none")
+
+
 @pytest.mark.skipif(not RECORDED, reason="no build is recorded")
 def test_the_page_is_made_of_the_records() -> None:
     page = (DOCS / "boards.md").read_text()
