@@ -16,7 +16,7 @@ from weft.jobs import JobEngine
 from weft.kv_format import AUTO, check_kv_name
 from weft.link import LinkDevice
 from weft.model import load_model
-from weft.model.load import DEFAULT_MODEL, with_adapter
+from weft.model.load import DEFAULT_MODEL, with_merged_adapter
 from weft.model.lora_files import read_adapter
 from weft.outputs import Metrics, RequestOutput, StreamedToken
 from weft.request import Request
@@ -82,7 +82,7 @@ class LLM:
                 "weft embed."
             )
         if lora_merge is not None:
-            self.loaded = with_adapter(self.loaded, Path(lora_merge))
+            self.loaded = with_merged_adapter(self.loaded, Path(lora_merge))
         shape = self.loaded.checkpoint.config
         found = {name: read_adapter(Path(path), shape) for name, path in (adapters or {}).items()}
         self.tokenizer = self.loaded.tokenizer
@@ -202,8 +202,8 @@ class LLM:
         *,
         adapter: str | None = None,
     ) -> Iterator[StreamedToken]:
-        """Complete a prompt token by token; the last item carries the finished request. Up to
-        `max_num_seqs` streams may be under way at once."""
+        """Complete a prompt token by token, with an adapter or without; the last item carries the
+        finished request. Up to `max_num_seqs` streams may be under way at once."""
         return self._stream(self._request(prompt, sampling_params or SamplingParams(), adapter))
 
     def _request(self, prompt: str, params: SamplingParams, adapter: str | None) -> Request:

@@ -66,12 +66,15 @@ class QualityReport:
 
     def find(self, weights: str, *, on_device: bool, kv: str | None = None) -> Judged | None:
         """The row of a format in float arithmetic or on the device, there with keys and values in
-        the format `kv`, by default the model's; None where there is none."""
-        wanted = (weights, (kv or self.kv_format) if on_device else FLOAT)
-        for row in self.rows:
-            if (row.weights, row.kv) == wanted and (row.arithmetic != FLOAT) == on_device:
-                return row
-        return None
+        the format `kv`, by default the model's or else the first that was judged; None where there
+        is none."""
+        rows = [
+            row
+            for row in self.rows
+            if row.weights == weights and (row.arithmetic != FLOAT) == on_device
+        ]
+        wanted = [row for row in rows if not on_device or row.kv == (kv or self.kv_format)]
+        return next(iter(wanted or ([] if kv else rows)), None)
 
     def merged(self, other: "QualityReport") -> "QualityReport":
         """This report with the rows of another one on the same texts; its rows come first where

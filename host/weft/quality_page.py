@@ -42,7 +42,7 @@ How far each way to run a model is from the same model in float arithmetic with 
 format of the weights is judged twice: in *float* arithmetic, which shows what the weights alone
 lose, and on the device, which adds what its arithmetic loses ([numerics](numerics.md)). The
 reference has the bits of the RTL, so its figures are the RTL's. The format is that of the matrices
-and of the head; token embeddings are float16 on the device, so they stay float in both.
+and of the head; rows of the token embedding are those of the file, or float16, in both.
 
 Keys and values are int8 blocks with power-of-two scales (`k8v8`), or keys are in two int8 planes,
 which hold 14 bits and a sign (`k16v8`). Whoever does not say `--kv-format` gets `k16v8` where heads
@@ -129,7 +129,8 @@ def _section(report: QualityReport) -> str:
 
 def _row(report: QualityReport, row: Judged, asked: bool) -> str:
     c = row.comparison
-    ratio = _of_float(report, row.weights, row.kv) if row.arithmetic != FLOAT else None
+    judge = report.find(row.weights, on_device=False)
+    ratio = _ratio(row, judge) if row.arithmetic != FLOAT else None
     cells = [
         row.arithmetic,
         *(name if name == FLOAT else f"`{name}`" for name in (row.weights, row.kv)),
@@ -241,9 +242,13 @@ def _bar(model: str, what: str, asked: str, reached: str, met: bool) -> str:
 def _of_float(report: QualityReport, weights: str, kv: str | None = None) -> float | None:
     """Mean KL on the device over that in float arithmetic; None without either."""
     device, judge = (report.find(weights, on_device=on, kv=kv) for on in (True, False))
-    if device is None or judge is None or not judge.comparison.mean_kl:
+    return None if device is None else _ratio(device, judge)
+
+
+def _ratio(row: Judged, judge: Judged | None) -> float | None:
+    if judge is None or not judge.comparison.mean_kl:
         return None
-    return device.comparison.mean_kl / judge.comparison.mean_kl
+    return row.comparison.mean_kl / judge.comparison.mean_kl
 
 
 def _kl(value: float) -> str:

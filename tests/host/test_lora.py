@@ -21,7 +21,7 @@ from weft.errors import FileError, ModelError
 from weft.float_model import FloatModel
 from weft.model import load_model
 from weft.model.checkpoint import as_floats
-from weft.model.load import with_adapter
+from weft.model.load import with_merged_adapter
 from weft.model.lora_files import read_adapter
 
 
@@ -47,7 +47,7 @@ def test_a_peft_adapter_is_the_merged_model(
     config: dict[str, Any],
     scale: float,
 ):
-    found = with_adapter(load_model(make_folder()), peft(config))
+    found = with_merged_adapter(load_model(make_folder()), peft(config))
     expected = load_model(make_folder(tensors=changed_tensors(scale)))
     same_weights(found, expected)
     np.testing.assert_array_equal(
@@ -61,7 +61,7 @@ def test_a_gguf_adapter_is_the_merged_model(
     make_folder: Callable[..., Path], tmp_path: Path, alpha: float, scale: float
 ):
     path = write_gguf_adapter(tmp_path / "adapter.gguf", alpha=alpha)
-    found = with_adapter(load_model(make_folder()), path)
+    found = with_merged_adapter(load_model(make_folder()), path)
     same_weights(found, load_model(make_folder(tensors=changed_tensors(scale))))
 
 
@@ -85,7 +85,7 @@ def test_a_head_of_its_own_can_be_changed(
     model = load_model(make_folder({"tie_word_embeddings": False}))
     a, b = np.ones((RANK, 48), np.float32), np.full((320, RANK), 0.5, np.float32)
     head = {f"base_model.model.lm_head.lora_{n}.weight": t for n, t in (("A", a), ("B", b))}
-    found = with_adapter(model, peft(tensors=head))
+    found = with_merged_adapter(model, peft(tensors=head))
     before = as_floats(model.checkpoint.matrix("lm_head"))
     np.testing.assert_array_equal(
         as_floats(found.checkpoint.matrix("lm_head")),
@@ -133,7 +133,7 @@ def test_peft_folders_that_cannot_be_used_are_refused(
     model = load_model(make_folder())
     folder = peft(config, tensors)
     with pytest.raises((ModelError, FileError), match=sentence):
-        with_adapter(model, folder)
+        with_merged_adapter(model, folder)
 
 
 @pytest.mark.parametrize(

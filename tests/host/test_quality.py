@@ -167,6 +167,19 @@ def test_wide_keys_have_rows_and_bars_of_their_own():
     assert "| tom | mean KL of `w4`, of float | ≤ 1.05 | 1.002 | met |" in narrow
 
 
+def test_each_row_is_compared_with_float_by_itself():
+    more = judged("reference, tiny, activation_bits=12", "w8", 0.0006)
+    lines = quality_page.render([replace(REPORT, rows=(*REPORT.rows, more))]).splitlines()
+    (line,) = (line for line in lines if "activation_bits=12 |" in line)
+    assert line.split(" | ")[5] == "1.500"
+
+
+def test_a_format_of_keys_that_is_not_the_models_is_found_too():
+    other = replace(REPORT, kv_format="k16v8")
+    assert other.find("w8", on_device=True) is REPORT.rows[2]
+    assert other.find("w8", on_device=True, kv="k16v8") is None
+
+
 def test_the_page_tells_what_a_search_gains():
     four = (judged("float", "nf4", 0.0617), judged("reference, tiny", "nf4", 0.09))
     lines = quality_page.render([replace(REPORT, rows=(*REPORT.rows, *four)), ASKED]).splitlines()

@@ -14,7 +14,7 @@ from weft.model.shapes import ENCODER_SHAPES, KNOWN_SHAPES
 __all__ = ["BENCHMARKS", "Benchmark", "Result", "run_benchmark"]
 
 
-SEVEN = ("wq", "wk", "wv", "wo", "w_gate", "w_up", "w_down")
+ALL_MATRICES = ("wq", "wk", "wv", "wo", "w_gate", "w_up", "w_down")
 """The matrices of a layer."""
 
 
@@ -113,7 +113,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         for name, weights, what, matrices, target in (
             ("lora", "w8", "queries and values", ("wq", "wv"), "at most 1.05"),
             ("lora_w4", "w4", "queries and values", ("wq", "wv"), "at most 1.05"),
-            ("lora_all", "w8", "all matrices", SEVEN, ""),
+            ("lora_all", "w8", "all matrices", ALL_MATRICES, ""),
         )
     },
     "gemmini": Benchmark(

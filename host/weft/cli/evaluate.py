@@ -14,7 +14,7 @@ from weft.devices import changed_preset, find_preset
 from weft.errors import EvaluationError, WeftError
 from weft.kv_format import AUTO, check_kv_name, choose_kv_format
 from weft.model import LoadedModel, held_out_path, load_model
-from weft.model.load import DEFAULT_MODEL, with_adapter
+from weft.model.load import DEFAULT_MODEL, with_merged_adapter
 from weft.model.lora_files import read_adapter
 from weft.profile.plots import MISSING, have_matplotlib
 from weft.quality import QualityReport
@@ -73,8 +73,9 @@ def evaluate(
         raise WeftError(MISSING)
     loaded = load_model(model)
     if lora_merge is not None:
-        loaded = with_adapter(loaded, Path(lora_merge))
+        loaded = with_merged_adapter(loaded, Path(lora_merge))
     adapter = None if lora is None else read_adapter(Path(lora), loaded.checkpoint.config)
+    adapted = Path(lora or lora_merge or "").stem
     path = texts or _held_out(loaded)
     stories = read_texts(path, limit)
     evaluation = Evaluation(loaded, stories, adapter)
@@ -100,7 +101,7 @@ def evaluate(
                 )
         tell_loss(loaded, one, asked=name)
     report = QualityReport(
-        model=loaded.name,
+        model=f"{loaded.name}+{adapted}" if adapted else loaded.name,
         texts=path.name,
         n_texts=len(stories),
         kv_format=choose_kv_format(AUTO, shape),

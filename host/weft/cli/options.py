@@ -80,9 +80,10 @@ def adapter_paths(given: list[str] | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in given or []:
         name, equals, path = text.partition("=")
-        if not equals:
+        if not equals or "/" in name:  # a path may have a = of its own
             path = text
-            name = Path(path).stem if path.endswith(".gguf") else Path(path).name
+            whole = Path(path).resolve()
+            name = whole.stem if path.endswith(".gguf") else whole.name
         if not name or not path:
             raise WeftError(f"--lora {shown(text)} must be NAME=PATH or PATH.")
         if name in found:

@@ -11,7 +11,7 @@ from rich.table import Table
 from weft.cli.console import output
 from weft.cli.options import Changes, EmbeddingName, KVFormatName, ModelName, PresetName, Weights
 from weft.devices import changed_preset, find_preset
-from weft.embedding_format import choose_embedding_format
+from weft.embedding_format import EmbeddingFormat, choose_embedding_format
 from weft.errors import CompileError, WeftError, shown
 from weft.forecast import Forecast, ModelForecast, forecast_model
 from weft.forecast.costs import tile_cycles
@@ -55,11 +55,12 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
-    well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json."""
+    well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json.
+    Rows of the embedding are counted in float16 unless --embedding says otherwise."""
     config = changed_preset(find_preset(preset), changes or [])
     form = shape_format(weights)
     if fits:
-        output.print(_fits(config, form))
+        output.print(_fits(config, form, kv_format, choose_embedding_format(embedding)))
         return
     found = forecast_model(
         _shape(model),
@@ -129,6 +130,7 @@ def _as_json(found: ModelForecast, form: WeightFormat) -> dict[str, object]:
         "preset": found.config.name,
         "weights": form.value,
         "kv_format": found.layout.memory.kv_format.value,
+        "memory_bytes": found.layout.memory.size + found.adapter_bytes,
     }
     if found.is_encoder:
         text = {"tokens": found.prompt, **phase(found.prefill)}
@@ -231,10 +233,12 @@ def _places(found: ModelForecast) -> Table:
 
 
 def _rows(found: ModelForecast) -> int:
-    return min(found.prompt, found.layout.prompt_rows)
+    return min(found.prompt, found.prompt_rows)
 
 
-def _fits(config: Configuration, form: WeightFormat) -> Table:
+def _fits(
+    config: Configuration, form: WeightFormat, kv_format: str, embedding: EmbeddingFormat
+) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("shape")
     for column in ("memory", "tokens/s", "rows at once"):
@@ -242,12 +246,19 @@ def _fits(config: Configuration, form: WeightFormat) -> Table:
     table.add_column("")
     for name, shape in KNOWN_SHAPES.items():
         try:
-            found = forecast_model(shape, config, form, context=min(256, shape.max_context))
+            found = forecast_model(
+                shape,
+                config,
+                form,
+                kv_format=kv_format,
+                embedding=embedding,
+                context=min(256, shape.max_context),
+            )
         except CompileError as error:
             table.add_row(name, "", "", "", f"does not fit: {error}")
             continue
         size = found.layout.memory.size / 2**20
-        rows = found.layout.prompt_rows
+        rows = found.prompt_rows
         table.add_row(
             name, f"{size:,.1f} MiB", f"{found.tokens_per_second:,.3g}", f"{rows}", "fits"
         )

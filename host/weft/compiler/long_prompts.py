@@ -36,7 +36,7 @@ def long_prompts(
     forecast says that a row of them takes more cycles. ``plan_memory`` lays out memory."""
     if max_context <= chip.chunk_rows:
         return None
-    for most_panels in range(chip.chunk_rows, 0, -1):
+    for most_panels in range(chip.chunk_rows, 0, -1):  # more panels, more rows, a longer program
         plan = plan_long(graph, config, max_context, most_panels)
         if plan is None or plan.chunk_rows <= chip.chunk_rows:
             return None

@@ -46,6 +46,8 @@ class ModelForecast:
     """sequences that a step of ``batched`` continues"""
     batched: Forecast
     """of a step of them, each of which sees ``context`` positions"""
+    prompt_rows: int
+    """most positions of a prompt that one run takes"""
     adapter_bytes: int = 0
     """bytes of memory that the weights of the adapter take, if there is one"""
 
@@ -161,6 +163,7 @@ def forecast_model(
         decode=decode,
         batch=batch,
         batched=batched,
+        prompt_rows=programs.prompt_rows,
         adapter_bytes=model.n_layers * programs.chip.low_rank.layer_bytes,
     )
 
@@ -182,4 +185,5 @@ def _forecast_encoder(
         decode=text,
         batch=1,
         batched=text,
+        prompt_rows=layout.prompt_rows,
     )

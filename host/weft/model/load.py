@@ -32,7 +32,7 @@ __all__ = [
     "held_out_path",
     "load_model",
     "shipped_models",
-    "with_adapter",
+    "with_merged_adapter",
 ]
 
 DEFAULT_MODEL = "weft-stories"
@@ -141,7 +141,7 @@ def load_model(
     )
 
 
-def with_adapter(model: LoadedModel, path: Path) -> LoadedModel:
+def with_merged_adapter(model: LoadedModel, path: Path) -> LoadedModel:
     """The model with the low-rank adapter of a PEFT folder or a GGUF file added to its weights."""
     adapter = read_adapter(path, model.checkpoint.config)
     return replace(model, checkpoint=merged(model.checkpoint, adapter))

@@ -98,11 +98,6 @@ class ModelRunner:
         """Most tokens per chunk of the ordinary program."""
         return self.compiled.chip.chunk_rows
 
-    @property
-    def prompt_rows(self) -> int:
-        """Most tokens per chunk without an adapter."""
-        return self.compiled.prompt_rows
-
     def batch_rows(self, adapter: str | None = None) -> int:
         """Most sequences that one step continues."""
         batch = self._programs(adapter).batch
