@@ -424,7 +424,9 @@ class Attend(Instruction):
     probabilities + m and probabilities + rows + m (two buffers, alternating by kv block).
 
     With ``wide_keys`` every activation block k of a query meets two key tiles, the high plane of
-    its channels and then the low one, which are two blocks in the order of the dot product."""
+    its channels and then the low one, which are two blocks in the order of the dot product. All
+    instructions of a slot must have the same ``k_blocks`` and ``wide_keys``: the hardware does not
+    compare them."""
 
     opcode = Opcode.ATTEND
     activation_stride: int = _bits(10, "blocks from query row to query row")

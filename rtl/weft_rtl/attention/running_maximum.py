@@ -38,7 +38,7 @@ class RunningMaximum(wiring.Component):
     o_valid, o_row : Out
         One cycle with the first cycle of these.
 
-    Area: about 400 LUT4 and 1 block RAM.
+    Area: about 400 LUT4 and its memory as distributed RAM.
     """
 
     LATENCY = 8

@@ -48,7 +48,7 @@ class RunningSum(wiring.Component):
     o_done : Out(1)
         Pulse: the last row is finished.
 
-    Area (4 lanes): about 1,000 LUT4 and 2 block RAMs.
+    Area (4 lanes): about 1,000 LUT4, 1 block RAM and a small memory as distributed RAM.
     """
 
     i_start: Signal

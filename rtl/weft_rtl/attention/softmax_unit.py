@@ -57,7 +57,7 @@ class SoftmaxUnit(wiring.Component):
     Scores: one word per cycle. Probabilities: a row in 32 / `probability_lanes` cycles (8 and 16
     lanes: 4). From the last score to the first block: about 43 cycles and those of a row.
 
-    Area (8 lanes): 4,700 LUT4, 840 CCU2C, 28 block RAMs.
+    Area (8 lanes): about 4,700 LUT4, 840 CCU2C and 17 block RAMs.
     """
 
     i_job: stream.Interface

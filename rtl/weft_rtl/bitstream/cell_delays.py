@@ -23,7 +23,7 @@ _SMALL_RAM_NS = 0.6
 _MULTIPLIER_NS = 3.9
 _MULTIPLIER_REGISTER_NS = 1.0
 _WIRE_NS, _WIRE_DOUBLING_NS = 1.0, 0.08
-_UNROUTED = {"PFUMX": ("ALUT", "BLUT"), "L6MUX21": ("D0", "D1"), "CCU2C": ("CIN",)}
+_UNROUTED = {"PFUMX": ("ALUT", "BLUT"), "L6MUX21": ("D0", "D1")}
 """Pins whose wires lie within a slice or between neighbours."""
 
 

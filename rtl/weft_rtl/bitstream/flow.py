@@ -71,8 +71,9 @@ def build(
     key = f"{design.digest} {versions}"
     _step(folder, "synthesis", key, (NETLIST,), lambda: synthesize(design, folder, progress))
     unplaced = read_netlist(folder / NETLIST, None, design.name)
-    _write(report_of(unplaced, None, ()), folder)
-    _check_fit(design.part, unplaced)
+    if lacking := _lacking(design.part, unplaced):
+        _write(report_of(unplaced, None, ()), folder)
+        raise BuildError(f"{design.name} does not fit the {design.part.name}: {lacking}.")
     key = f"{key} seed {seed} pins {bitstream}"
     _step(
         folder,
@@ -95,12 +96,10 @@ def build(
     return report
 
 
-def _check_fit(part: EcpPart, netlist: Netlist) -> None:
-    """A `BuildError` where the part has too few of some cell."""
+def _lacking(part: EcpPart, netlist: Netlist) -> str:
+    """Which cells the part has too few of, in words."""
     used, there = cells_used(netlist), cells_there(part)
-    lacking = [f"{used[k]:,} of {there[k]:,} {k}" for k in there if used[k] > there[k]]
-    if lacking:
-        raise BuildError(f"{netlist.top} does not fit the {part.name}: {', '.join(lacking)}.")
+    return ", ".join(f"{used[k]:,} of {there[k]:,} {k}" for k in there if used[k] > there[k])
 
 
 def _write(report: dict[str, Any], folder: Path) -> None:

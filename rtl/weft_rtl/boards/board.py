@@ -30,7 +30,7 @@ class Board:
     oscillator_hz : int
         The clock on the board.
     clock_hz : int
-        Of accelerator, CPU and link.
+        Of accelerator and link; the CPU has half of it.
     sdram : SdramPart
     sdram_hz : int
         Of the SDRAM's pins.

@@ -36,10 +36,10 @@ def board_design(name: str, firmware: bytes | None = None, *, preset: str | None
 
     Parameters
     ----------
-    preset : str | None
-        Another accelerator on the board; None: its own.
     firmware : bytes | None
         What the CPU's ROM holds; None: compiled now.
+    preset : str | None
+        Another accelerator on the board; None: its own.
     """
     try:
         own = board(name)

@@ -166,8 +166,8 @@ class CpuBus(wiring.Component):
 
 
 def _within(address: Value, name: str) -> Value:
-    """Whether a byte address lies in an area, which is aligned to its size or what is left out of
-    it to a power of two."""
+    """Whether a byte address lies in an area, which is aligned to its size, rounded up to a power
+    of two."""
     found = area(name)
     shift = (found.bytes - 1).bit_length()
     return (address[shift:] == found.base >> shift) & (address[:shift] < found.bytes)

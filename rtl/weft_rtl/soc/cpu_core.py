@@ -85,7 +85,8 @@ class CpuCore(wiring.Component):
         m.d.sync += clock.eq(~clock)
         m.d.comb += half.clk.eq(clock)
 
-        # What the core sees changes in the middle of its period; nothing short is lost.
+        # What the core sees changes in the middle of its period. No short reset is lost; interrupts
+        # are levels.
         asked, reset = Signal(init=1, reset_less=True), Signal(init=1, reset_less=True)
         wrong = Signal()
         interrupts = Signal(3, reset_less=True)

@@ -29,7 +29,7 @@ def rom_words(image: bytes, size_bytes: int) -> list[int]:
 class CpuRom(wiring.Component):
     """Block RAM with the firmware, read through two ports; an access takes 2 cycles.
 
-    Addresses wrap at its size: whoever is in front of it looks at the upper bits. Writes are
+    Addresses beyond its size give anything: whoever is in front of it refuses them. Writes are
     answered with an error.
 
     Members

@@ -16,11 +16,12 @@ class HalfRateBus(wiring.Component):
     """Accesses of a manager whose clock is a register of ``sync`` that toggles.
 
     That clock rises some time after ``sync``, as it has a way to go, and nobody computes how long.
-    So nothing is changed for the manager, and nothing that comes from it is looked at, but in the
-    middle of its period: both sides then have about half a period.
+    So nothing that the manager looks at is changed, and nothing that comes from it is looked at,
+    but in the middle of its period: both sides then have about half a period. (A word may change at
+    any time before its answer: nobody looks at it by then.)
 
     From the manager's request to that of ``bus`` 1 cycle of ``sync``; from the answer to the
-    manager's 2 to 4, as many as it takes until its next rising edge but one.
+    manager's register 2 or 3, and 2 more until the manager acts on it.
 
     Members
     -------

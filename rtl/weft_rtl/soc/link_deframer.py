@@ -25,7 +25,7 @@ class LinkDeframer(wiring.Component):
     A frame waits in the ring until its zero has come. One with a wrong CRC, a size that does not
     fit its header, or for which there is no room, vanishes there. A byte is taken in every cycle.
 
-    Latency: 6 cycles from the zero to the first byte of the request.
+    Latency: 5 cycles from the zero to the first byte of the request.
 
     Members
     -------

@@ -8,22 +8,21 @@ from amaranth.lib.wiring import In, Out
 from weft_arch.config import BLOCK
 from weft_rtl.floating.adder import FloatAdder
 
-__all__ = ["ReductionSequencer", "tree_control"]
+__all__ = ["TREE_CONTROL", "ReductionSequencer"]
 
 
-def tree_control(lanes: int) -> data.StructLayout:
-    """What the lanes do in a step of the tree."""
-    return data.StructLayout(
-        {
-            "step": 1,  # the adders and the delays behind them move on
-            "a_oldest": 1,  # adder operand a: the sum of one round ago
-            "a_2": 1,  # the sum of two steps ago
-            "a_1": 1,  # the sum of one step ago
-            "b_product": 1,  # adder operand b: the product
-            "b_sum": 1,  # the newest sum
-            "take": 1,  # the newest sums are those of the lanes
-        }
-    )
+TREE_CONTROL = data.StructLayout(
+    {
+        "step": 1,  # the adders and the delays behind them move on
+        "a_oldest": 1,  # adder operand a: the sum of one round ago
+        "a_2": 1,  # the sum of two steps ago
+        "a_1": 1,  # the sum of one step ago
+        "b_product": 1,  # adder operand b: the product
+        "b_sum": 1,  # the newest sum
+        "take": 1,  # the newest sums are those of the lanes
+    }
+)
+"""What the lanes do in a step of the tree."""
 
 
 class ReductionSequencer(wiring.Component):
@@ -47,7 +46,7 @@ class ReductionSequencer(wiring.Component):
         It is the reduction's last.
     i_free : In(1)
         `LaneTree` has room for the sums.
-    o : Out(tree_control)
+    o : Out(TREE_CONTROL)
         What to do. Outside of reductions `b_product` is the only choice that is up.
     o_resume : Out(1)
         The next reduction's first word may be requested: its product may come from 6 cycles
@@ -67,7 +66,7 @@ class ReductionSequencer(wiring.Component):
                 "i_word": In(1),
                 "i_last": In(1),
                 "i_free": In(1),
-                "o": Out(tree_control(lanes)),
+                "o": Out(TREE_CONTROL),
                 "o_resume": Out(1),
             }
         )
