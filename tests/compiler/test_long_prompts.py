@@ -21,7 +21,7 @@ from weft.errors import CompileError
 from weft.forecast import forecast
 from weft.model.shapes import KNOWN_SHAPES
 from weft.quantize import WeightFormat
-from weft.runtime import ModelRunner
+from weft.runtime import BatchRow, ModelRunner
 from weft_arch.config import Configuration, preset
 from weft_arch.device import Device
 from weft_arch.isa import Instruction, Matmul, StreamWeights
@@ -102,6 +102,24 @@ def test_the_same_bits_in_chunks_of_any_size(name: str, weights: str) -> None:
     for logits, cache in results[1:]:
         np.testing.assert_array_equal(logits, results[0][0])
         np.testing.assert_array_equal(cache, results[0][1])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_batches_beside_it_have_the_bits_of_one(name: str) -> None:
+    config, changes = SHAPES[name]
+    checkpoint = random_model(model_config(**BASE | changes))
+    model = compile_model(checkpoint, config, WeightFormat.W8, max_sequences=2)
+    assert model.long
+    assert model.batch
+    ids, alone, both = tokens(TOKENS), runner(MODELS[name]), runner(model)
+    alone.prefill(ids)
+    alone.run_chunk([1], position=TOKENS, store_logits=True)
+    for sequence, n in ((0, 3), (1, TOKENS)):
+        both.prefill(ids[:n], sequence=sequence)
+    rows = [BatchRow(sequence=s, position=n, token_id=1) for s, n in ((1, TOKENS), (0, 3))]
+    both.run_batch(rows)
+    np.testing.assert_array_equal(both.logits(2)[0], alone.logits()[0])
+    np.testing.assert_array_equal(both.kv_cache(1), alone.kv_cache())
 
 
 @pytest.mark.parametrize("name", SHAPES)

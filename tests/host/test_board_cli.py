@@ -51,4 +51,4 @@ def test_a_firmware_that_does_not_fit_is_refused(
         main()
     assert end.value.code == 2
     error = " ".join(capfd.readouterr().err.split())
-    assert error == "error: the firmware has 40000 bytes; the ROM has 32768, and it must fit."
+    assert error == "error: the firmware has 40000 bytes; the ROM has 24576, and it must fit."

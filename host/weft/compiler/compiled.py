@@ -146,18 +146,17 @@ def lay_out(
             base=base,
         )
 
-    batch, memory = None, plan_memory(None)
+    batch_chip = None
     for rows in range(most_rows, 1, -1):
-        batch_chip = plan.plan_chip(model_graph, config, all_logits=True, chunk_rows=rows)
-        if batch_chip.chunk_rows < rows:
+        found = plan.plan_chip(model_graph, config, all_logits=True, chunk_rows=rows)
+        if found.chunk_rows < rows:
             continue
-        with_batch = plan_memory(batch_chip)
-        program = emit_batch(model_graph, config, batch_chip, with_batch)
+        program = emit_batch(model_graph, config, found, plan_memory(found))
         if len(program) <= config.instruction_words:
-            plan.check(model_graph, batch_chip, config)
-            batch, memory = Batch(chip=batch_chip, program=tuple(program)), with_batch
+            plan.check(model_graph, found, config)
+            batch_chip = found
             break
-    batch_chip, long = batch.chip if batch else None, None
+    memory, long = plan_memory(batch_chip), None
     if not (all_logits or chunk_rows or memory.resident):
         long = long_prompts(
             model_graph,
@@ -168,6 +167,10 @@ def lay_out(
         )
     if long:
         memory = plan_memory(batch_chip, long=long.chip)
+    batch = None
+    if batch_chip:  # made again: where things lie is known only now
+        program = emit_batch(model_graph, config, batch_chip, memory)
+        batch = Batch(chip=batch_chip, program=tuple(program))
     return Layout(
         chip=chip,
         memory=memory,
