@@ -22,11 +22,13 @@ REPORT: dict[str, Any] = {
 class Point:
     def __init__(self, report: dict[str, Any]) -> None:
         self.report = report
-        self.asked: list[tuple[str, Path, int]] = []
+        self.asked: list[tuple[str, str | None, Path, int]] = []
 
     def load(self) -> Any:
-        def build(board: str, folder: Path, *, seed: int, progress: Any) -> dict[str, Any]:
-            self.asked.append((board, folder, seed))
+        def build(
+            board: str, folder: Path, *, preset: str | None, seed: int, progress: Any
+        ) -> dict[str, Any]:
+            self.asked.append((board, preset, folder, seed))
             progress("synthesise", 0.5)
             return self.report
 
@@ -50,8 +52,10 @@ def test_build_prints_cells_and_clocks(
 ) -> None:
     point = Point(REPORT)
     use(monkeypatch, [point])
-    assert run(monkeypatch, "build", "some_board", "-o", str(tmp_path / "here"), "--seed", "3") == 0
-    assert point.asked == [("some_board", tmp_path / "here", 3)]
+    here = tmp_path / "here"
+    assert run(monkeypatch, "build", "some_board", "-o", str(here), "--seed", "3") == 0
+    assert run(monkeypatch, "build", "some_board", "--preset", "tiny", "-o", str(here)) == 0
+    assert point.asked == [("some_board", None, here, 3), ("some_board", "tiny", here, 1)]
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "logic 500 1,000 50%" in lines
     assert "clk: 91.0 MHz, 80.0 MHz wanted" in lines
