@@ -7,11 +7,11 @@ from typing import Protocol
 
 from weft.compiler import plan
 from weft.compiler.batch_program import Batch
-from weft.compiler.conventions import ADAPTER, MOST_ADAPTED_ROWS, batch_scalars, chunk_scalars
-from weft.compiler.emit import emit, emit_batch
+from weft.compiler.conventions import MOST_ADAPTED_ROWS
+from weft.compiler.decoder_programs import DecoderPrograms, find_batch
+from weft.compiler.emit import emit
 from weft.compiler.graph import transformer_graph
-from weft.compiler.hazards import check_hazards
-from weft.compiler.low_rank import LowRankPlan, plan_low_rank
+from weft.compiler.low_rank import LowRankPlan
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.errors import CompileError
 from weft.model import ModelConfig
@@ -23,7 +23,7 @@ __all__ = [
     "AdapterProgram",
     "ResidentAdapter",
     "adapter_program",
-    "check_adapter_program",
+    "check_ranks",
 ]
 
 MOST_RANK = 256
@@ -71,33 +71,17 @@ class ResidentAdapter:
     address: int
 
 
-class Base(Protocol):
+class Base(DecoderPrograms, Protocol):
     """The programs without a side path."""
-
-    @property
-    def chip(self) -> OnChipPlan:
-        """Of chunks."""
-        ...
 
     @property
     def memory(self) -> MemoryPlan:
         """Where everything lies."""
         ...
 
-    @property
-    def batch(self) -> Batch | None:
-        """Of batches."""
-        ...
 
-
-def adapter_program(
-    model: ModelConfig,
-    config: Configuration,
-    base: Base,
-    ranks: Mapping[str, int],
-) -> AdapterProgram:
-    """The programs for adapters of these ranks by matrix, over the same weights and caches as
-    those without. They take no more rows. Raises `CompileError` when they do not fit."""
+def check_ranks(model: ModelConfig, ranks: Mapping[str, int]) -> None:
+    """Raise `CompileError` unless matrices of a model may have side paths of these ranks."""
     if model.head == "none":
         raise CompileError(
             f"this {model.architecture} model is an encoder; the device takes adapters of decoders."
@@ -110,8 +94,14 @@ def adapter_program(
                 f"rank {rank} of {name} is not one of a side path, which takes 1 to {MOST_RANK}; "
                 "merge the adapter into the weights instead."
             )
+
+
+def adapter_program(
+    model: ModelConfig, config: Configuration, base: Base, low_rank: LowRankPlan
+) -> AdapterProgram:
+    """The programs for adapters of a side path, over the same weights and caches as those without.
+    They take no more rows. Raises `CompileError` when they do not fit."""
     graph, memory = transformer_graph(model), base.memory
-    low_rank = plan_low_rank(config, memory.layer_parts, ranks)
     chip = plan.plan_chip(
         graph,
         config,
@@ -126,39 +116,6 @@ def adapter_program(
             f"the program with the adapter has {len(program)} instructions; preset {config.name} "
             f"takes {config.instruction_words}."
         )
-    batch = None
     most = min(base.batch.chip.chunk_rows, MOST_ADAPTED_ROWS) if base.batch else 1
-    for rows in range(most, 1, -1):
-        batch_chip = plan.plan_chip(
-            graph, config, all_logits=True, chunk_rows=rows, low_rank=low_rank
-        )
-        batch_program = emit_batch(graph, config, batch_chip, memory)
-        if batch_chip.chunk_rows == rows and len(batch_program) <= config.instruction_words:
-            plan.check(graph, batch_chip, config)
-            batch = Batch(chip=batch_chip, program=tuple(batch_program))
-            break
+    batch = find_batch(graph, config, most, lambda _: memory, low_rank)
     return AdapterProgram(low_rank=low_rank, chip=chip, program=tuple(program), batch=batch)
-
-
-def check_adapter_program(
-    made: AdapterProgram, config: Configuration, memory: MemoryPlan, max_context: int
-) -> None:
-    """Raise `CompileError` unless the programs are free of hazards, from the scalars of a whole
-    chunk, of a step at the end of the context, and of a whole batch."""
-
-    def check(program: tuple[Instruction, ...], scalars: dict[int, int]) -> None:
-        check_hazards(
-            program,
-            config,
-            scalars=scalars,
-            write_base=memory.read_only_end,
-            write_limit=memory.write_end,
-        )
-
-    for rows, position in ((made.chip.chunk_rows, 0), (1, max_context - 1)):
-        if position + rows <= max_context:
-            logit_rows = min(rows, made.chip.logit_rows)
-            check(made.program, chunk_scalars(rows, position, logit_rows=logit_rows))
-    if made.batch:
-        places = [(k, min(k, max_context - 1)) for k in range(made.batch.chip.chunk_rows)]
-        check(made.batch.program, batch_scalars(places) | {ADAPTER: 0})

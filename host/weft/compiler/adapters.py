@@ -15,10 +15,12 @@ from weft.compiler.adapter_program import (
     AdapterProgram,
     ResidentAdapter,
     adapter_program,
-    check_adapter_program,
+    check_ranks,
 )
 from weft.compiler.compiled import CompiledModel, instruction_bytes
-from weft.compiler.low_rank import LowRankPlan, LowRankTiles
+from weft.compiler.conventions import ADAPTER
+from weft.compiler.decoder_programs import check_decoder
+from weft.compiler.low_rank import LowRankPlan, LowRankTiles, plan_low_rank
 from weft.compiler.memory_image import weight_tiles
 from weft.compiler.plan import Region
 from weft.errors import CompileError, ModelError, shown
@@ -37,6 +39,7 @@ def with_adapters(compiled: CompiledModel, adapters: Mapping[str, Adapter]) -> C
 
     Raises `CompileError` naming the adapter that cannot be resident, and why.
     """
+    config = compiled.config
     programs: dict[LowRankPlan, AdapterProgram] = {}
     images: dict[int, NDArray[np.uint8]] = {}
     resident: dict[str, ResidentAdapter] = {}
@@ -57,21 +60,21 @@ def with_adapters(compiled: CompiledModel, adapters: Mapping[str, Adapter]) -> C
 
     for name, adapter in adapters.items():
         try:
-            made = adapter_program(
-                compiled.model,
-                compiled.config,
-                compiled,
-                adapter_ranks(adapter),
-            )
-            if made.low_rank not in programs:
-                check_adapter_program(made, compiled.config, compiled.memory, compiled.max_context)
+            ranks = adapter_ranks(adapter)
+            check_ranks(compiled.model, ranks)
+            low_rank = plan_low_rank(config, compiled.memory.layer_parts, ranks)
+            if low_rank not in programs:
+                made = adapter_program(compiled.model, config, compiled, low_rank)
+                check_decoder(
+                    made, config, compiled.memory, compiled.max_context, more_scalars={ADAPTER: 0}
+                )
                 made = replace(made, number=len(programs))
-                programs[made.low_rank] = made
-                put(made.region, instruction_bytes(compiled.config, made.program))
+                programs[low_rank] = made
+                put(made.region, instruction_bytes(config, made.program))
                 if made.batch:
-                    put(made.batch_region, instruction_bytes(compiled.config, made.batch.program))
-            shared = programs[made.low_rank]
-            image = adapter_image(compiled.config, compiled.model.n_layers, shared, adapter)
+                    put(made.batch_region, instruction_bytes(config, made.batch.program))
+            shared = programs[low_rank]
+            image = adapter_image(config, compiled.model.n_layers, shared, adapter)
             address = put(f"adapter {name}", image)
         except CompileError as error:
             raise CompileError(f"adapter {shown(name)}: {error}") from None

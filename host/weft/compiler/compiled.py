@@ -2,7 +2,7 @@
 """A model made ready for one accelerator configuration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,11 @@ from weft.compiler.conventions import (
     BATCH_POSITION_BITS,
     BATCH_SEQUENCE_BITS,
     MOST_BATCH_ROWS,
-    batch_scalars,
     chunk_scalars,
     encoder_scalars,
 )
+from weft.compiler.decoder_programs import check_decoder, check_program, find_batch
 from weft.compiler.emit import emit, emit_batch, emit_keep
-from weft.compiler.hazards import check_hazards
 from weft.compiler.long_prompts import LongPrompts, long_prompts
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
@@ -146,16 +145,8 @@ def lay_out(
             base=base,
         )
 
-    batch_chip = None
-    for rows in range(most_rows, 1, -1):
-        found = plan.plan_chip(model_graph, config, all_logits=True, chunk_rows=rows)
-        if found.chunk_rows < rows:
-            continue
-        program = emit_batch(model_graph, config, found, plan_memory(found))
-        if len(program) <= config.instruction_words:
-            plan.check(model_graph, found, config)
-            batch_chip = found
-            break
+    batch = find_batch(model_graph, config, most_rows, plan_memory)
+    batch_chip = batch.chip if batch else None
     memory, long = plan_memory(batch_chip), None
     if not (all_logits or chunk_rows or memory.resident):
         long = long_prompts(
@@ -167,10 +158,9 @@ def lay_out(
         )
     if long:
         memory = plan_memory(batch_chip, long=long.chip)
-    batch = None
-    if batch_chip:  # made again: where things lie is known only now
-        program = emit_batch(model_graph, config, batch_chip, memory)
-        batch = Batch(chip=batch_chip, program=tuple(program))
+        if batch:  # what lies behind the long program has moved
+            program = emit_batch(model_graph, config, batch.chip, memory)
+            batch = replace(batch, program=tuple(program))
     return Layout(
         chip=chip,
         memory=memory,
@@ -235,36 +225,24 @@ def compile_model(
     )
     chip, memory = layout.chip, layout.memory
 
-    def check(program: tuple[Instruction, ...], scalars: dict[int, int]) -> None:
-        check_hazards(
-            program,
-            config,
-            scalars=scalars,
-            write_base=memory.read_only_end,
-            write_limit=memory.size,
-        )
-
     if checkpoint.config.head == "none":
         for rows in {1, min(2 * chip.chunk_rows + 1, context)}:
-            check(layout.program, encoder_scalars(rows, chip.chunk_rows))
+            scalars = encoder_scalars(rows, chip.chunk_rows)
+            check_program(layout.program, config, memory, scalars)
     else:
-        for rows, position in ((chip.chunk_rows, 0), (1, context - 1)):
-            if position + rows <= context:
-                scalars = chunk_scalars(rows, position, logit_rows=min(rows, chip.logit_rows))
-                check(layout.program, scalars)
+        check_decoder(layout, config, memory, context)
     if layout.long:
         rows = layout.long.chip.chunk_rows
-        check(layout.long.program, chunk_scalars(rows, context - rows, logit_rows=1))
+        scalars = chunk_scalars(rows, context - rows, logit_rows=1)
+        check_program(layout.long.program, config, memory, scalars)
     image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
     programs = {"program": layout.program}
     if layout.batch:
-        rows = layout.batch.chip.chunk_rows
-        check(layout.batch.program, batch_scalars([(k, min(k, context - 1)) for k in range(rows)]))
         programs["batch_program"] = layout.batch.program
     if layout.long:
         programs["long_program"] = layout.long.program
     if layout.keep:
-        check(layout.keep, {})
+        check_program(layout.keep, config, memory, {})
         programs["keep_program"] = layout.keep
     for region, program in programs.items():
         raw = instruction_bytes(config, program)

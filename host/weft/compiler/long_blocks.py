@@ -5,7 +5,6 @@ slices and in pieces, x to memory and back."""
 from collections.abc import Iterable
 from typing import Any
 
-from weft.compiler.building_blocks import f24
 from weft.compiler.chunk_program import ChunkProgram
 from weft.compiler.conventions import Register
 from weft.compiler.long_plan import LongPlan
@@ -17,9 +16,6 @@ from weft_arch.isa import (
     LoadFormat,
     Matmul,
     OperandB,
-    Reduce,
-    ReduceOp,
-    ReducePost,
     Scalar,
     ScalarOp,
     Store,
@@ -48,19 +44,7 @@ class LongBlocks(ChunkProgram):
         """As in `Norms`, some columns at a time; signals ``read`` when x has been read once."""
         x, scratch = self.chip.vector["x"].base, self.chip.vector["panels"]
         words = self.words(self.model.dim)
-        yield Reduce(
-            wait_a=wait,
-            signal_a=read,
-            operation=ReduceOp.SUM_SQUARES,
-            post=ReducePost.RSQRT,
-            address=f24(1 / self.model.dim),
-            offset=f24(self.model.norm_eps),
-            a=x,
-            a_outer=words,
-            d_outer=1,
-            count_reg=Register.ROWS,
-            words=words,
-        )
+        yield self.reciprocal_root(x, wait_a=wait, signal_a=read)
         per_block = self.config.words_per_block
         step = scratch.size // self.chip.chunk_rows // per_block * per_block
         for first in range(0, words, step):

@@ -224,6 +224,22 @@ class Norms(Products):
             **fields,
         )
 
+    def reciprocal_root(self, source: int, **tokens: int) -> Instruction:
+        """Row scalars = 1 / the root mean square of rows of the model's width."""
+        words = self.words(self.model.dim)
+        return Reduce(
+            operation=ReduceOp.SUM_SQUARES,
+            post=ReducePost.RSQRT,
+            address=f24(1 / self.model.dim),
+            offset=f24(self.model.norm_eps),
+            a=source,
+            a_outer=words,
+            d_outer=1,
+            count_reg=Register.ROWS,
+            words=words,
+            **tokens,
+        )
+
     def _normalized(
         self, source: int, scratch: int, gain: int, bias: int | None, *, wait: int, ready: int
     ) -> Iterable[Instruction]:
@@ -233,12 +249,11 @@ class Norms(Products):
         each: dict[str, Any] = {"count_reg": Register.ROWS, "words": words}
         to: dict[str, int] = {"a_outer": words, "d": scratch, "d_outer": words}
         scalar: dict[str, int] = {"operand_b": OperandB.ROW_SCALAR, "b_outer": 1}
-        mean = f24(1 / self.model.dim)
         if self.model.norm == "layer":
             yield Reduce(
                 wait_a=wait,
                 operation=ReduceOp.SUM,
-                address=mean,
+                address=f24(1 / self.model.dim),
                 a=source,
                 a_outer=words,
                 d_outer=1,
@@ -246,17 +261,7 @@ class Norms(Products):
             )
             yield Vector(operation=VectorOp.SUB, a=source, **to, **scalar, **each)
             source, wait = scratch, 0
-        yield Reduce(
-            wait_a=wait,
-            operation=ReduceOp.SUM_SQUARES,
-            post=ReducePost.RSQRT,
-            address=mean,
-            offset=f24(self.model.norm_eps),
-            a=source,
-            a_outer=words,
-            d_outer=1,
-            **each,
-        )
+        yield self.reciprocal_root(source, wait_a=wait)
         yield Vector(operation=VectorOp.MUL, wait_a=ready, a=source, **to, **scalar, **each)
         if bias is not None:
             yield Vector(operation=VectorOp.MUL, a=scratch, b=gain, **to, **each)

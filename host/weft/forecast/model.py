@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from weft.compiler.adapter_program import adapter_program
+from weft.compiler.adapter_program import adapter_program, check_ranks
 from weft.compiler.compiled import Layout, lay_out
 from weft.compiler.conventions import (
     Token,
@@ -14,6 +14,7 @@ from weft.compiler.conventions import (
     encoder_scalars,
     even_chunks,
 )
+from weft.compiler.low_rank import plan_low_rank
 from weft.embedding_format import EmbeddingFormat
 from weft.errors import WeftError
 from weft.forecast.simulate import STARTS, WEIGHTS, Forecast, forecast
@@ -110,12 +111,9 @@ def forecast_model(
     default those of the prompt and one more), of one sequence and of ``batch`` at once; with
     an adapter of these ``ranks`` by matrix, if there are any. Of an encoder forecast a text of
     ``prompt`` tokens."""
+    if ranks:
+        check_ranks(model, ranks)
     if model.head == "none":
-        if ranks:
-            raise WeftError(
-                f"this {model.architecture} model is an encoder; the device takes adapters of "
-                "decoders."
-            )
         return _forecast_encoder(model, config, weights, kv_format, prompt)
     seen = prompt + 1 if context is None else context
     most = model.max_context
@@ -132,7 +130,10 @@ def forecast_model(
         max_context=max(seen, prompt),
         max_sequences=max(batch, 1),
     )
-    programs = adapter_program(model, config, layout, ranks) if ranks else layout
+    programs = layout
+    if ranks:
+        side = plan_low_rank(config, layout.memory.layer_parts, ranks)
+        programs = adapter_program(model, config, layout, side)
     rows = programs.batch.chip.chunk_rows if programs.batch else 1
     if not 1 <= batch <= rows:
         raise WeftError(f"a batch of {batch} sequences; a step of this model takes 1 to {rows}.")
