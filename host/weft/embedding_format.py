@@ -7,7 +7,7 @@ takes half of a small model's bytes.
 
 from enum import StrEnum
 
-from weft.errors import ModelError, shown
+from weft.errors import check_choice
 from weft.kv_format import AUTO
 from weft.model.checkpoint import Matrix, StoredMatrix
 from weft_arch.config import BLOCK
@@ -32,10 +32,7 @@ class EmbeddingFormat(StrEnum):
 
 def check_embedding_name(name: str) -> None:
     """A `ModelError` unless a user may name the format of embeddings like this."""
-    names = [AUTO, *EmbeddingFormat]
-    if name not in names:
-        known = ", ".join(names)
-        raise ModelError(f"the embedding format is {shown(name)}, but must be one of {known}.")
+    check_choice("the embedding format is", name, [AUTO, *EmbeddingFormat])
 
 
 def choose_embedding_format(name: str, table: Matrix | None = None) -> EmbeddingFormat:

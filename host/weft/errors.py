@@ -5,6 +5,8 @@ Every message is one whole sentence that names the thing, the value and the boun
 line prints it as one line and ends with exit code 2; a traceback always means a bug in weft.
 """
 
+from collections.abc import Iterable
+
 __all__ = [
     "CompileError",
     "EvaluationError",
@@ -14,6 +16,7 @@ __all__ = [
     "SamplingError",
     "TokenizerError",
     "WeftError",
+    "check_choice",
     "shown",
 ]
 
@@ -48,6 +51,14 @@ class SamplingError(WeftError):
 
 class EvaluationError(WeftError):
     """Held-out data or logits handed to an evaluation do not fit together."""
+
+
+def check_choice(what: str, name: str, known: Iterable[str]) -> None:
+    """A `ModelError` unless ``name`` is one of those that are known; ``what`` is its subject, as
+    "weights are"."""
+    names = list(known)
+    if name not in names:
+        raise ModelError(f"{what} {shown(name)}, but must be one of {', '.join(names)}.")
 
 
 def shown(value: object, limit: int = 60) -> str:

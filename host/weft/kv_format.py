@@ -7,7 +7,7 @@ block: a wide key costs twice the bytes of the keys and twice the cycles of the 
 
 from enum import StrEnum
 
-from weft.errors import ModelError, shown
+from weft.errors import check_choice
 from weft.model import ModelConfig
 from weft_arch.config import BLOCK
 
@@ -32,9 +32,7 @@ class KVFormat(StrEnum):
 
 def check_kv_name(name: str) -> None:
     """A `ModelError` unless a user may name the KV cache's format like this; says what there is."""
-    names = [AUTO, *KVFormat]
-    if name not in names:
-        raise ModelError(f"the KV format is {shown(name)}, but must be one of {', '.join(names)}.")
+    check_choice("the KV format is", name, [AUTO, *KVFormat])
 
 
 def choose_kv_format(name: str, model: ModelConfig) -> KVFormat:

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weft import codebooks
-from weft.errors import ModelError, shown
+from weft.errors import ModelError, check_choice
 from weft.scale_search import nearest_codes, search_blocks
 
 __all__ = ["BLOCK", "Q4_0_CODEBOOK", "QuantizedMatrix", "WeightFormat", "quantize"]
@@ -54,8 +54,7 @@ class WeightFormat(StrEnum):
     @classmethod
     def named(cls, name: str) -> "WeightFormat":
         """The format that a user names; a `ModelError` says which there are."""
-        if name not in list(cls):
-            raise ModelError(f"weights are {shown(name)}, but must be one of {', '.join(cls)}.")
+        check_choice("weights are", name, cls)
         return cls(name)
 
     @property

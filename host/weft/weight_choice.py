@@ -7,7 +7,7 @@ codebook suits the model's weights best: a device has one codebook, so a model h
 
 import numpy as np
 
-from weft.errors import ModelError, shown
+from weft.errors import check_choice
 from weft.model.checkpoint import Checkpoint, Matrix, as_floats
 from weft.quantize import WeightFormat, quantize
 
@@ -24,9 +24,7 @@ PIECE_ROWS = 16
 
 def check_name(name: str) -> None:
     """A `ModelError` unless a user may name weights like this; says what there is."""
-    names = [WeightFormat.W8, WeightFormat.W4, BEST, *CANDIDATES]
-    if name not in names:
-        raise ModelError(f"weights are {shown(name)}, but must be one of {', '.join(names)}.")
+    check_choice("weights are", name, [WeightFormat.W8, WeightFormat.W4, BEST, *CANDIDATES])
 
 
 def choose_format(name: str, checkpoint: Checkpoint) -> WeightFormat:

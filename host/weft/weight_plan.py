@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, replace
 
-from weft.errors import ModelError, shown
+from weft.errors import check_choice
 from weft.model.checkpoint import Checkpoint, LayerWeights, Matrix, as_quantized
 from weft.quantize import WeightFormat
 
@@ -33,9 +33,7 @@ class WeightPlan:
         """
         if name == "float":
             return cls(layers=None, lm_head=None, token_embedding=None)
-        if name not in list(WeightFormat):
-            known = ", ".join(["float", *WeightFormat])
-            raise ModelError(f"weights are {shown(name)}, but must be one of {known}.")
+        check_choice("weights are", name, ["float", *WeightFormat])
         chosen = WeightFormat(name)
         return cls(layers=chosen, lm_head=chosen, token_embedding=chosen)
 
