@@ -4,7 +4,9 @@
 from amaranth import ClockSignal, Instance, Module, Signal, Value, signed
 from amaranth.lib import enum
 
-__all__ = ["WEIGHT_BITS", "MultiplierStyle", "add_multiplier", "multiplier_styles"]
+from weft_arch.config import BLOCK
+
+__all__ = ["WEIGHT_BITS", "MultiplierStyle", "add_multiplier", "multiplier_style"]
 
 WEIGHT_BITS = 8
 
@@ -20,22 +22,18 @@ class MultiplierStyle(enum.Enum):
     """black box ``weft_row_multiplier``: a tree of row adders in logic cells"""
 
 
-def multiplier_styles(platform: object, cells: int) -> list[MultiplierStyle]:
-    """The style of each cell, by its number ``row * array_cols + column``.
+def multiplier_style(platform: object, row: int, column: int) -> MultiplierStyle:
+    """The style of a cell.
 
     A platform with an attribute ``hard_multipliers`` (see `ecp5_multiplier.Ecp5Target`) gets that
-    many hard ones, spread evenly, and row adders elsewhere; all others get ``a * b``.
+    many hard ones, column by column, and row adders elsewhere; all others get ``a * b``. Whole
+    columns, because the blocks of a column then lie in rows of the chip
+    (`weft_rtl.bitstream.floorplan`).
     """
     hard = getattr(platform, "hard_multipliers", None)
     if hard is None:
-        return [MultiplierStyle.BEHAVIOURAL] * cells
-    hard = min(hard, cells)
-    return [
-        MultiplierStyle.HARD
-        if (i + 1) * hard // cells > i * hard // cells
-        else MultiplierStyle.ROWS
-        for i in range(cells)
-    ]
+        return MultiplierStyle.BEHAVIOURAL
+    return MultiplierStyle.HARD if column * BLOCK + row < hard else MultiplierStyle.ROWS
 
 
 def add_multiplier(

@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import BLOCK, Configuration
-from weft_rtl.array.multiplier import WEIGHT_BITS, multiplier_styles
+from weft_rtl.array.multiplier import WEIGHT_BITS, multiplier_style
 from weft_rtl.array.processing_element import add_processing_element
 
 __all__ = ["SystolicArray"]
@@ -82,7 +82,6 @@ class SystolicArray(wiring.Component):
 
         activations = _skew(m, "activations", self.i_activations.as_value())
         weights = _skew(m, "weights", self.i_weights.as_value())
-        styles = multiplier_styles(platform, config.cells)
         sums: list[Value | None] = [None] * cols
         for row in range(BLOCK):
             activation = activations[row].as_signed()
@@ -91,7 +90,7 @@ class SystolicArray(wiring.Component):
                     m,
                     row,
                     column,
-                    styles[row * cols + column],
+                    multiplier_style(platform, row, column),
                     activation=activation,
                     weight=weights[row].as_signed(),
                     preload=preload[row][column],

@@ -10,6 +10,7 @@ from typing import Any
 from amaranth.back import rtlil
 
 from weft_rtl.array.ecp5_multiplier import Ecp5Target, black_boxes, techmap
+from weft_rtl.bitstream.floorplan import array_places
 from weft_rtl.bitstream.parts import EcpPart
 
 __all__ = ["Design", "with_collisions_free", "with_plain_names"]
@@ -80,11 +81,24 @@ class Design:
         """Verilog of what the black boxes are on this part."""
         return techmap(self.activation_bits)
 
+    @property
+    def places(self) -> dict[str, str]:
+        """The end of a cell's name, and the site that it is fixed to."""
+        return array_places(self.part, self.hard_multipliers)
+
     @cached_property
     def digest(self) -> str:
         """A sha256 (hexadecimal) of everything above; another digest is another bitstream."""
         digest = hashlib.sha256()
-        texts = (self.part.full_name, self.rtlil, self.techmap, self.constraints, *self.sources)
+        places = "".join(f"{cell} {site}\n" for cell, site in self.places.items())
+        texts = (
+            self.part.full_name,
+            self.rtlil,
+            self.techmap,
+            places,
+            self.constraints,
+            *self.sources,
+        )
         for text in texts:
             data = text.encode()
             digest.update(len(data).to_bytes(8, "little"))

@@ -20,6 +20,8 @@ class EcpPart:
         Package and speed grade; 6 is the slowest.
     logic, flip_flops, block_rams, multipliers : int
         LUT4, flip-flops, DP16KD of 18 kbit and MULT18X18D that there are.
+    multiplier_rows, multiplier_columns : tuple[int, ...]
+        Where the blocks of four MULT18X18D are, in tiles; empty where nobody has looked.
     """
 
     name: str
@@ -30,6 +32,8 @@ class EcpPart:
     flip_flops: int
     block_rams: int
     multipliers: int
+    multiplier_rows: tuple[int, ...] = ()
+    multiplier_columns: tuple[int, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -63,6 +67,8 @@ PARTS: dict[str, EcpPart] = {
             flip_flops=83_640,
             block_rams=208,
             multipliers=156,
+            multiplier_rows=(10, 34, 58),
+            multiplier_columns=(4, 13, 22, 31, 40, 49, 58, 69, 78, 87, 96, 105, 114),
         ),
     )
 }

@@ -43,6 +43,7 @@ def synthesis_script(design: Design) -> str:
     blocks, and the whole chip takes a quarter of the time that it takes block by block.
     """
     read = [f"read_verilog -sv source_{index}.v" for index in range(len(design.sources))]
+    places = [f'setattr -set BEL "{site}" c:*.{cell}' for cell, site in design.places.items()]
     label = [f'setattr -set {BLOCK_ATTRIBUTE} "{module}" {module}/c:*' for module in design.modules]
     synth = f"synth_ecp5 -top {design.name}"
     steps = [line for s, _ in STEPS for line in (f"log step {s}.", f"{synth} -run {s}:{s}")]
@@ -57,6 +58,7 @@ def synthesis_script(design: Design) -> str:
         *steps,
         "techmap -map techmap.v",
         "opt_clean",
+        *places,
         f"write_json {NETLIST}",
     ]
     return "\n".join(lines) + "\n"
