@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+from weft_rtl.bitstream.carries import drop_unread_carries
 from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.tools import Progress, require, run_tool
 
@@ -85,3 +86,4 @@ def synthesize(design: Design, folder: Path, progress: Progress) -> None:
         marks={f"step {step}.": done for step, done in STEPS},
         progress=progress,
     )
+    drop_unread_carries(folder / NETLIST)
