@@ -6,13 +6,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import BLOCK, Configuration
+from weft_rtl.array.delay_ring import delayed
 from weft_rtl.array.multiplier import WEIGHT_BITS, multiplier_style
 from weft_rtl.array.processing_element import add_processing_element
 
 __all__ = ["SystolicArray"]
 
 _GROUP = 4
-"""Rows that share a delay line while they can: fewer, wider registers simulate faster."""
+"""Rows that share a delay while they can: fewer, wider memories simulate faster."""
 
 
 class SystolicArray(wiring.Component):
@@ -128,17 +129,8 @@ def _skew(m: Module, name: str, value: Value) -> list[Value]:
     rows = []
     for first in range(0, BLOCK, _GROUP):
         group = value[first * width : (first + _GROUP) * width]
-        for step in range(first):
-            register = Signal(_GROUP * width, name=f"{name}_{first}_delay_{step}", reset_less=True)
-            m.d.sync += register.eq(group)
-            group = register
+        group = delayed(m, f"{name}_{first}", group, first)
         for inner in range(_GROUP):
             single = group[inner * width : (inner + 1) * width]
-            for step in range(first, first + inner):
-                register = Signal(
-                    width, name=f"{name}_{first + inner}_delay_{step}", reset_less=True
-                )
-                m.d.sync += register.eq(single)
-                single = register
-            rows.append(single)
+            rows.append(delayed(m, f"{name}_{first + inner}", single, inner))
     return rows
