@@ -26,7 +26,7 @@ from weft_rtl.interfaces import (
     vector_read_signature,
     vector_write,
 )
-from weft_rtl.ready_buffer import ReadyBuffer
+from weft_rtl.register_slice import RegisterSlice
 
 __all__ = ["ArrayEngine"]
 
@@ -136,8 +136,9 @@ class ArrayEngine(wiring.Component):
         m.submodules.results = results = ResultSequencer()
 
         connect(m, flipped(self.i_pass), tiles.i)
-        # Without it, a chain of ready would go from the loader's columns to the compute unit.
-        m.submodules.next_tile = next_tile = ReadyBuffer(Tile)
+        # Without it, a chain of ready would go from the loader's columns to the compute unit, and
+        # one of a tile's fields from there to the columns.
+        m.submodules.next_tile = next_tile = RegisterSlice(Tile)
         connect(m, tiles.o, next_tile.i)
         connect(m, next_tile.o, loader.i_tiles)
         connect(m, flipped(self.i_codes), loader.i_codes)
@@ -210,7 +211,7 @@ class ArrayEngine(wiring.Component):
             in_flight.eq(in_flight + tile_loaded - tile_finished),
         ]
         m.d.comb += self.o_idle.eq(
-            ~tiles.o_busy & ~next_tile.o_full & ~tile_loaded & (in_flight == 0)
+            ~tiles.o_busy & ~next_tile.o.valid & ~tile_loaded & (in_flight == 0)
         )
         return m
 

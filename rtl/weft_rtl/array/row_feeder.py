@@ -55,29 +55,31 @@ class RowFeeder(wiring.Component):
         tile = self.i.payload
         rows_left = Signal(ROW)  # after the one being requested
         stride = Signal(10, reset_less=True)
-        spacing = Signal(range(TILE_SPACING))  # cycles until a tile may start
+        last_row = Signal(init=1)  # rows_left is 0
+        # Cycles until a tile may start: ones that run out.
+        spacing = Signal(TILE_SPACING - 1)
         settling = Signal(range(SETTLE_CYCLES))  # the same for one that needs settled results
-        last_row = rows_left == 0
+        settles = Signal()  # settling is not 0
         free = Signal()
         m.d.comb += [
-            free.eq((~self.o_valid | last_row) & (spacing == 0)),
-            self.i.ready.eq(free & ~(tile.settle & (self.o_valid | (settling != 0)))),
-            self.o_busy.eq(self.o_valid | (spacing != 0)),
+            free.eq((~self.o_valid | last_row) & ~spacing[0]),
+            self.i.ready.eq(free & ~(tile.settle & (self.o_valid | settles))),
+            self.o_busy.eq(self.o_valid | spacing[0]),
         ]
-        with m.If(spacing != 0):
-            m.d.sync += spacing.eq(spacing - 1)
+        m.d.sync += spacing.eq(spacing >> 1)
         with m.If(self.o_valid):
-            m.d.sync += settling.eq(SETTLE_CYCLES - 2)
-        with m.Elif(settling != 0):
-            m.d.sync += settling.eq(settling - 1)
+            m.d.sync += [settling.eq(SETTLE_CYCLES - 2), settles.eq(1)]
+        with m.Elif(settles):
+            m.d.sync += [settling.eq(settling - 1), settles.eq(settling != 1)]
         with m.If(self.o_valid):
             m.d.sync += [
                 self.o_first.eq(0),
                 self.o_address.eq(self.o_address + stride),
                 rows_left.eq(rows_left - 1),
+                last_row.eq(rows_left == 1),
             ]
             with m.If(last_row):
-                m.d.sync += [self.o_valid.eq(0), rows_left.eq(0)]
+                m.d.sync += [self.o_valid.eq(0), rows_left.eq(0), last_row.eq(1)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 self.o_valid.eq(1),
@@ -85,6 +87,7 @@ class RowFeeder(wiring.Component):
                 self.o_address.eq(tile.address),
                 stride.eq(tile.stride),
                 rows_left.eq(tile.rows - 1),
-                spacing.eq(TILE_SPACING - 1),
+                last_row.eq(tile.rows == 1),
+                spacing.eq(~0),
             ]
         return m

@@ -25,7 +25,7 @@ class Codebook(wiring.Component):
     i_entries : In(16 x signed(8))
         Static while codes are looked up.
     o_fresh : Out(1)
-        The memory holds ``i_entries``; up 18 cycles after they changed.
+        The memory holds ``i_entries``; down 2 cycles after they changed, up 20 cycles after.
     i_codes, o_weights : In(32 x 4), Out(32 x signed(8))
         Combinational.
     """
@@ -53,7 +53,9 @@ class Codebook(wiring.Component):
         entries = self.i_entries.as_value()
         seen = Signal(len(entries))
         left = Signal(5, init=16)
-        with m.If(seen != entries):
+        changed = Signal()
+        m.d.sync += changed.eq(seen != entries)
+        with m.If(changed):
             m.d.sync += [seen.eq(entries), left.eq(16), self.o_fresh.eq(0)]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
@@ -155,7 +157,9 @@ class WeightLoader(wiring.Component):
         word_narrow = Signal(reset_less=True)
         half = Signal()
         column = Signal(range(cols))
-        words_taken = Signal(range(cols))
+        words_left = Signal(range(cols), init=cols - 1)  # of a tile of 8-bit weights
+        last_wide, last_narrow = Signal(), Signal()  # the next word is a tile's last
+        first_column, last_narrow_column = Signal(init=1), Signal()
         shadow_free = Signal(init=1)
 
         issue = Signal()
@@ -164,7 +168,7 @@ class WeightLoader(wiring.Component):
         last_word = Signal()
         loaded = Signal()
         m.d.comb += [
-            issue.eq(word_valid & ((column != 0) | shadow_free)),
+            issue.eq(word_valid & (~first_column | shadow_free)),
             word_done.eq(issue & (half | ~word_narrow)),
             take.eq(
                 self.i_tiles.valid
@@ -180,9 +184,9 @@ class WeightLoader(wiring.Component):
                     self.i_tiles.valid & codebook.o_fresh & (~word_valid | word_done),
                 )
             ),
-            last_word.eq(words_taken == Mux(narrow, cols // 2 - 1, cols - 1)),
+            last_word.eq(Mux(narrow, last_narrow, last_wide)),
             # From here on the last column goes one cycle later without fail.
-            loaded.eq((take & last_word & ~narrow) | (issue & word_narrow & (column == cols - 2))),
+            loaded.eq((take & last_word & ~narrow) | (issue & word_narrow & last_narrow_column)),
             self.i_tiles.ready.eq(loaded),
             self.o_waiting.eq(self.i_tiles.valid & ~self.o_feed.valid),
         ]
@@ -193,11 +197,18 @@ class WeightLoader(wiring.Component):
                 word.eq(self.i_codes.payload),
                 word_valid.eq(1),
                 word_narrow.eq(narrow),
-                words_taken.eq(Mux(last_word, 0, words_taken + 1)),
+                words_left.eq(Mux(last_word, cols - 1, words_left - 1)),
+                last_wide.eq((words_left == 1) & ~last_word),
+                last_narrow.eq((words_left == cols // 2 + 1) & ~last_word),
             ]
         with m.If(issue):
-            m.d.sync += [column.eq(column + 1), half.eq(~half & word_narrow)]
-            with m.If(column == 0):
+            m.d.sync += [
+                column.eq(column + 1),
+                first_column.eq(column == cols - 1),
+                last_narrow_column.eq(column == cols - 3),
+                half.eq(~half & word_narrow),
+            ]
+            with m.If(first_column):
                 m.d.sync += shadow_free.eq(0)
 
         # The tile's rows wait for the feeder; there is room, because the tile before has started.

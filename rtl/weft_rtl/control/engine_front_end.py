@@ -34,8 +34,9 @@ class EngineFrontEnd(wiring.Component):
     o_waits_for : the token that the next instruction waits for, else 0.
     o_idle : nothing offered, in work or left to be given.
 
-    From ``i`` to the engine 1 cycle, and 2 more for each token if it is there. The first token is
-    offered to the board 2 cycles after ``done``.
+    From ``i`` to the engine 1 cycle; with tokens that are there as many cycles as the board takes,
+    and one for each more. ``o_take`` and ``o_give`` are registers. The first token is offered to
+    the board 2 cycles after ``done``.
     """
 
     i: stream.Interface
@@ -66,18 +67,24 @@ class EngineFrontEnd(wiring.Component):
         head = self.i.payload
         engine = self.engine
 
-        # Waiting for wait_a, then wait_b.
-        taken_a, taken_b = Signal(), Signal()
+        # Asking for wait_a, then wait_b. The board's paths begin at the register that asks.
+        asked_a, asked_b = Signal(), Signal()
         needs_a, needs_b = Signal(), Signal()
+        free = Signal()
+        take = self.o_take
         m.d.comb += [
-            needs_a.eq(self.i.valid & (head.wait_a != 0) & ~taken_a),
-            needs_b.eq(self.i.valid & (head.wait_b != 0) & ~taken_b),
-            self.o_take.valid.eq(needs_a | needs_b),
-            self.o_take.payload.eq(Mux(needs_a, head.wait_a, head.wait_b)),
-            self.o_waits_for.eq(Mux(self.o_take.valid, self.o_take.payload, 0)),
+            needs_a.eq((head.wait_a != 0) & ~asked_a),
+            needs_b.eq((head.wait_b != 0) & ~asked_b),
+            free.eq(~take.valid | take.ready),
+            self.o_waits_for.eq(Mux(take.valid, take.payload, 0)),
         ]
-        with m.If(self.o_take.valid & self.o_take.ready):
-            m.d.sync += [taken_a.eq(1), taken_b.eq(~needs_a)]
+        with m.If(free):
+            m.d.sync += [
+                take.valid.eq(self.i.valid & (needs_a | needs_b)),
+                take.payload.eq(Mux(needs_a, head.wait_a, head.wait_b)),
+            ]
+            with m.If(self.i.valid):
+                m.d.sync += [asked_a.eq(1), asked_b.eq(~needs_a)]
 
         # Offering.
         room, offered, transfer = Signal(), Signal(), Signal()
@@ -88,8 +95,8 @@ class EngineFrontEnd(wiring.Component):
             self.i.ready.eq(transfer),
         ]
         with m.If(transfer):
-            m.d.sync += [offered.eq(0), taken_a.eq(0), taken_b.eq(0)]
-        with m.Elif(self.i.valid & ~needs_a & ~needs_b & room & self.i_enable):
+            m.d.sync += [offered.eq(0), asked_a.eq(0), asked_b.eq(0)]
+        with m.Elif(self.i.valid & ~needs_a & ~needs_b & free & room & self.i_enable):
             m.d.sync += offered.eq(1)
 
         # The tokens to give, in the order of the instructions.
@@ -131,6 +138,6 @@ class EngineFrontEnd(wiring.Component):
         ]
         with m.If(in_work != 0):
             m.d.comb += self.o_state.eq(EngineState.BUSY)
-        with m.Elif(self.o_take.valid):
+        with m.Elif(take.valid):
             m.d.comb += self.o_state.eq(EngineState.WAITING_TOKEN)
         return m

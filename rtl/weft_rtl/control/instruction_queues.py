@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queues between the sequencer and the engines."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth import Module, Shape, Signal, unsigned
+from amaranth import Cat, Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,12 +34,12 @@ class InstructionQueues(wiring.Component):
     Members
     -------
     i : stream of QueuedInstruction; goes to the queue that ``opcode`` bits 3-5 name. Ready is up
-        only while that queue has room; it may depend on the payload.
+        only while that queue has room, and not in the first cycle of another engine's opcode.
     o : array of streams, one per engine of ENGINES. Each has an output register, filled through
         the memory's one read port.
     o_fill : array, instructions in each queue, the output register included.
 
-    From ``i`` to ``o`` 3 cycles. All queues together deliver one instruction per cycle. Default:
+    From ``i`` to ``o`` 4 cycles. All queues together deliver one instruction per cycle. Default:
     9 DP16KD, 1,500 flip-flops that hold the heads, about 200 LUTs.
     """
 
@@ -70,33 +72,46 @@ class InstructionQueues(wiring.Component):
         stored = [Signal(range(QUEUE_DEPTH + 1), name=f"stored_{e.name.lower()}") for e in ENGINES]
         room = [Signal(name=f"room_{e.name.lower()}", init=1) for e in ENGINES]
 
-        # In: at the tail of the queue that the opcode names.
-        engine = self.i.payload.instruction.opcode[3:]
-        pushed = [Signal(name=f"pushed_{e.name.lower()}") for e in ENGINES]
-        m.d.comb += [write.data.eq(self.i.payload.as_value()), write.en.eq(0)]
-        with m.Switch(engine):
-            for index, e in enumerate(ENGINES):
-                with m.Case(e):
-                    m.d.comb += [
-                        self.i.ready.eq(room[index]),
-                        pushed[index].eq(self.i.valid & room[index]),
-                        write.addr.eq(tails[index] | int(e) * QUEUE_DEPTH),
-                        write.en.eq(pushed[index]),
-                    ]
+        some = [Signal(name=f"some_{e.name.lower()}") for e in ENGINES]  # stored is not 0
 
-        # Out: fill one empty head register per cycle; its word is there a cycle after the read.
+        # In: at the tail of the queue that the opcode names. Which that is and whether there is
+        # room is looked up a cycle before; after a push, the answer is old.
+        engine = self.i.payload.instruction.opcode[3:]
+        engine_before = Signal.like(engine, name="engine_before")
+        here = Signal(len(ENGINES))
+        room_here = Signal()
+        same, push = Signal(), Signal()
+        pushed = [Signal(name=f"pushed_{e.name.lower()}") for e in ENGINES]
+        m.d.sync += [
+            engine_before.eq(engine),
+            here.eq(Cat(engine == e for e in ENGINES)),
+            room_here.eq(Cat(r & (engine == e) for r, e in zip(room, ENGINES, strict=True)).any()),
+        ]
+        with m.If(push):
+            m.d.sync += room_here.eq(0)
+        m.d.comb += [
+            same.eq(engine == engine_before),
+            self.i.ready.eq(room_here & same),
+            push.eq(self.i.valid & room_here & same),
+            write.data.eq(self.i.payload.as_value()),
+            write.en.eq(push),
+            Cat(pushed).eq(push.replicate(len(ENGINES)) & here),
+        ]
+        places = (Mux(here[k], tails[k] | int(e) * QUEUE_DEPTH, 0) for k, e in enumerate(ENGINES))
+        m.d.comb += write.addr.eq(reduce(or_, places))
+
+        # Out: fill one empty head register per cycle. One is chosen, then read, then its word is
+        # there.
         reads = Signal(len(ENGINES))
         arriving = Signal(len(ENGINES))
         wanted = Signal(len(ENGINES))
         for index, queue in enumerate(self.o):
-            m.d.comb += wanted[index].eq((stored[index] != 0) & ~queue.valid & ~arriving[index])
-        m.d.comb += reads.eq(wanted & (~wanted + 1)[: len(ENGINES)])
-        m.d.sync += arriving.eq(reads)
+            waits = queue.valid | arriving[index] | reads[index]
+            m.d.comb += wanted[index].eq(some[index] & ~waits)
+        m.d.sync += [reads.eq(wanted & (~wanted + 1)[: len(ENGINES)]), arriving.eq(reads)]
         m.d.comb += read.en.eq(reads.any())
-        with m.Switch(reads):
-            for index, e in enumerate(ENGINES):
-                with m.Case("".join("1" if i == index else "-" for i in range(len(ENGINES)))[::-1]):
-                    m.d.comb += read.addr.eq(heads[index] | int(e) * QUEUE_DEPTH)
+        places = (Mux(reads[k], heads[k] | int(e) * QUEUE_DEPTH, 0) for k, e in enumerate(ENGINES))
+        m.d.comb += read.addr.eq(reduce(or_, places))
         for index, queue in enumerate(self.o):
             payload = Signal(width, name=f"payload_{ENGINES[index].name.lower()}", reset_less=True)
             m.d.comb += [
@@ -115,7 +130,12 @@ class InstructionQueues(wiring.Component):
                 m.d.sync += [
                     stored[index].eq(stored[index] + 1),
                     room[index].eq(stored[index] != QUEUE_DEPTH - 1),
+                    some[index].eq(1),
                 ]
             with m.Elif(reads[index] & ~pushed[index]):
-                m.d.sync += [stored[index].eq(stored[index] - 1), room[index].eq(1)]
+                m.d.sync += [
+                    stored[index].eq(stored[index] - 1),
+                    room[index].eq(1),
+                    some[index].eq(stored[index] != 1),
+                ]
         return m

@@ -47,9 +47,10 @@ class OperandCheck(wiring.Component):
         matmul = arguments(isa.Matmul, instruction.arguments)
         attend = arguments(isa.Attend, instruction.arguments)
         rows = instruction.count
+        most_rows = min(config.max_rows, config.accumulator_words)
         bad_rows, bad_matmul, bad_attend = Signal(), Signal(), Signal()
         m.d.sync += [
-            bad_rows.eq((rows == 0) | (rows > min(config.max_rows, config.accumulator_words))),
+            bad_rows.eq((rows == 0) | (rows >= most_rows + 1)),
             bad_matmul.eq(
                 (matmul.k_blocks == 0) | (matmul.n_tiles == 0) | (matmul.to_top_k & (rows != 1))
             ),
@@ -62,7 +63,9 @@ class OperandCheck(wiring.Component):
                 | (attend.causal & instruction.aux_a[POSITION_BITS:].any())
             ),
         ]
-        many = self._accumulators(m, rows[: ROW.width], attend.k_blocks) > config.accumulator_words
+        needed = self._accumulators(m, rows[: ROW.width], attend.k_blocks)
+        # Not as `>`, of which synthesis makes a comparison for equality as well.
+        many = needed >= config.accumulator_words + 1
         with m.Switch(instruction.opcode):
             with m.Case(isa.Opcode.MATMUL):
                 m.d.sync += self.o_bad.eq(bad_rows | bad_matmul)

@@ -141,15 +141,23 @@ class RegisterFile(wiring.Component):
             m.d.sync += [ar_taken.eq(1), ar_address.eq(bus.araddr)]
 
         # Every access looks its register up; a write merges the bytes without a strobe.
-        writes, reads = Signal(), Signal()  # one cycle each: act
-        is_write = Signal()
+        writes = Signal()  # one cycle: act
+        is_write, reads_counter = Signal(), Signal()
         address, outside = Signal(LITE_ADDRESS_BITS), Signal()
         current, merged = Signal(32), Signal(32)
         mask = Cat(bit.replicate(8) for bit in strobe)
         m.d.comb += merged.eq((current & ~mask) | (word & mask))
         with m.FSM(name="access"):
             with m.State("IDLE"):
-                m.d.sync += is_write.eq(aw_taken & w_taken)
+                m.d.sync += [
+                    is_write.eq(aw_taken & w_taken),
+                    reads_counter.eq(
+                        ~(aw_taken & w_taken)
+                        & (ar_address >= _COUNTER_BASE)
+                        & (ar_address < WINDOW_BYTES)
+                        & ~ar_address[2]
+                    ),
+                ]
                 with m.If(self.i_hold):
                     pass
                 with m.Elif(aw_taken & w_taken):
@@ -159,7 +167,7 @@ class RegisterFile(wiring.Component):
                     m.d.sync += [address.eq(ar_address), outside.eq(ar_address >= WINDOW_BYTES)]
                     m.next = "BEGIN"
             with m.State("BEGIN"):
-                m.d.comb += reads.eq(~outside & ~is_write)
+                m.d.comb += self.o_counter_read.eq(reads_counter)
                 m.next = "LOOK_UP"
             with m.State("LOOK_UP"):
                 m.next = "SELECT"
@@ -190,11 +198,7 @@ class RegisterFile(wiring.Component):
         enable, pending = Signal(2), Signal(2)
         self._write(m, writes, chosen, address, merged, word & mask, enable, pending)
         self._read(m, chosen, address, current, enable, pending)
-        is_counter_low = (address >= _COUNTER_BASE) & ~address[2]
-        m.d.comb += [
-            self.o_counter_index.eq((address - _COUNTER_BASE)[3:]),
-            self.o_counter_read.eq(reads & is_counter_low),
-        ]
+        m.d.comb += self.o_counter_index.eq((address - _COUNTER_BASE)[3:])
         return m
 
     def _write(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the program: resolves its instructions and hands them to the engines' queues."""
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -157,11 +157,18 @@ class Sequencer(wiring.Component):
         ]
 
         complete = Signal()  # the instruction in EXECUTE is finished and does not jump
-        loop_is_wrong, loop_is_empty = Signal(), Signal()  # known in EXECUTE
-        m.d.comb += [
+        # What EXECUTE has to know, from the cycle before.
+        goes_out, is_scalar, is_loop, is_fence = Signal(), Signal(), Signal(), Signal()
+        loop_is_wrong, loop_is_skipped = Signal(), Signal()
+        m.d.sync += [
+            goes_out.eq(engine != isa.Engine.SEQUENCER),
+            is_scalar.eq(word.opcode == isa.Opcode.SCALAR),
+            is_loop.eq(word.opcode == isa.Opcode.LOOP),
+            is_fence.eq(word.opcode == isa.Opcode.FENCE),
+            self.fault.valid.eq(0),
             self.fault.cause.eq(Fault.ILLEGAL_INSTRUCTION),
-            self.fault.address.eq(counter),
         ]
+        m.d.comb += self.fault.address.eq(counter)
 
         with m.FSM(name="state") as fsm:
             m.d.comb += self.o_state.eq(
@@ -177,7 +184,7 @@ class Sequencer(wiring.Component):
                 with m.If(counter < loaded), m.If(self.i_enable):
                     m.next = "FETCHED"
                 with m.Elif(~self.i_fetching):
-                    m.d.comb += self.fault.valid.eq(1)
+                    m.d.sync += self.fault.valid.eq(1)
                     m.next = "STOPPED"
             with m.State("FETCHED"):
                 m.d.comb += read.en.eq(0)
@@ -208,7 +215,10 @@ class Sequencer(wiring.Component):
                         (own_loop.body_end < after)
                         | (loops.o_inside & (own_loop.body_end >= loops.o_end))
                     ),
-                    loop_is_empty.eq(own_loop.body_end == after),
+                    loop_is_skipped.eq(
+                        _is_zero(word.count, value_b[: len(word.count)])
+                        | (own_loop.body_end == after)
+                    ),
                     prefetched.eq(again | (after < loaded)),
                     resolved.address.eq(word.address + value_a),
                     resolved.count.eq(word.count + value_b),
@@ -219,21 +229,21 @@ class Sequencer(wiring.Component):
             with m.State("EXECUTE"):
                 m.d.comb += read.en.eq(0)
                 with m.If(legality.o_illegal):
-                    m.d.comb += self.fault.valid.eq(1)
+                    m.d.sync += self.fault.valid.eq(1)
                     m.next = "STOPPED"
-                with m.Elif(engine != isa.Engine.SEQUENCER):
+                with m.Elif(goes_out):
                     m.d.comb += [self.o.valid.eq(1), complete.eq(self.o.ready)]
-                with m.Elif(word.opcode == isa.Opcode.SCALAR):
+                with m.Elif(is_scalar):
                     m.d.comb += [self.o_write.eq(scalar.o_done), complete.eq(scalar.o_done)]
-                with m.Elif(word.opcode == isa.Opcode.LOOP):
+                with m.Elif(is_loop):
                     with m.If(loop_is_wrong):
-                        m.d.comb += self.fault.valid.eq(1)
+                        m.d.sync += self.fault.valid.eq(1)
                         m.next = "STOPPED"
-                    with m.Elif((resolved.count == 0) | loop_is_empty):
+                    with m.Elif(loop_is_skipped):
                         m.d.sync += counter.eq(own_loop.body_end)
                         m.next = "FETCH"
                     with m.Elif(loops.o_full):
-                        m.d.comb += [
+                        m.d.sync += [
                             self.fault.valid.eq(1),
                             self.fault.cause.eq(Fault.LOOP_OVERFLOW),
                         ]
@@ -241,7 +251,7 @@ class Sequencer(wiring.Component):
                     with m.Else():
                         m.d.comb += [complete.eq(1), loops.i_push.eq(1)]
                 with m.Elif(self.i_engines_idle):
-                    with m.If(word.opcode == isa.Opcode.FENCE):
+                    with m.If(is_fence):
                         m.d.comb += complete.eq(1)
                     with m.Elif(~self.i_fetching):
                         m.d.comb += self.o_halted.eq(1)
@@ -255,3 +265,9 @@ class Sequencer(wiring.Component):
             with m.State("STOPPED"):
                 pass
         return m
+
+
+def _is_zero(a: Value, b: Value) -> Value:
+    """Whether a + b is 0 modulo 2**width, without carries: each bit of the sum is 0 only if a carry
+    comes exactly where the bits differ, and one comes from below where any of the two was 1."""
+    return ((a ^ b) ^ ((a | b) << 1)[: len(a)]) == 0

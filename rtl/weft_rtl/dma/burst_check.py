@@ -98,7 +98,8 @@ class BurstCheck(wiring.Component):
                     result.tag.eq(first.tag),
                     result.verdict.eq(BurstVerdict.LEGAL),
                 ]
-                with m.If(below | (end > self.i_limit)):
+                # Not as `>`, of which synthesis makes a comparison for equality as well.
+                with m.If(below | (self.i_limit < end)):
                     m.d.sync += result.verdict.eq(BurstVerdict.OUT_OF_RANGE)
                 with m.If(first.burst.address[:beat_bits].any()):
                     m.d.sync += result.verdict.eq(BurstVerdict.UNALIGNED)

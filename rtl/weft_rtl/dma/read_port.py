@@ -121,9 +121,17 @@ class ReadPort(wiring.Component):
         load_was_last = Signal()
         picked: Any = Signal(check.i.payload.shape(), reset_less=True)
         pick = Signal()
+        # A pick is counted a cycle later, when it is in its register; none follows it at once.
+        new = Signal()
+        bursts_begun, beats_begun = Signal.like(bursts), Signal.like(beats)
+        m.d.comb += [
+            bursts_begun.eq(bursts + new),
+            beats_begun.eq(beats + Mux(new, picked.burst.beats, 0)),
+        ]
         m.d.sync += [
-            may_pick.eq(bursts + pick < depth),
-            may_ask_more.eq(beats < self._ahead_beats),
+            new.eq(pick),
+            may_pick.eq(bursts_begun < depth),
+            may_ask_more.eq(beats_begun < self._ahead_beats),
         ]
         m.d.comb += streams_turn.eq(load_was_last & self.i_stream_low & self.stream.burst.valid)
         allowed = [
@@ -145,17 +153,14 @@ class ReadPort(wiring.Component):
         m.d.comb += pick.eq(free & any_wants)
         with m.If(pick):
             m.d.sync += load_was_last.eq(self.load.burst.valid & self.load.burst.ready)
-        picked_beats = Signal(clients[0].burst.payload.beats.shape())
         for index, (client, want) in enumerate(zip(clients, wants, strict=True)):
             m.d.comb += client.burst.ready.eq(free & allowed[index] & ~higher)
-            with m.If(want & ~higher):
-                m.d.comb += picked_beats.eq(client.burst.payload.beats)
-                with m.If(free):
-                    m.d.sync += [picked.burst.eq(client.burst.payload), picked.tag.eq(index)]
+            with m.If(want & ~higher & free):
+                m.d.sync += [picked.burst.eq(client.burst.payload), picked.tag.eq(index)]
             higher = higher | want
         m.d.sync += [
-            bursts.eq(bursts + pick - received_last),
-            beats.eq(beats + Mux(pick, picked_beats, 0) - received),
+            bursts.eq(bursts_begun - received_last),
+            beats.eq(beats_begun - received),
         ]
         m.d.comb += [check.i.valid.eq(picked_valid), check.i.payload.eq(picked)]
         m.d.comb += [check.i_base.eq(self.i_base), check.i_limit.eq(self.i_limit)]

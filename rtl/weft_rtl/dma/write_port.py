@@ -28,8 +28,8 @@ class WritePort(wiring.Component):
     A burst is issued only when all its data is in the buffer, so that whatever was issued can be
     completed even if the client never delivers more. Up to ``outstanding_bursts`` are under way.
 
-    One burst and one beat per cycle; the first ``awvalid`` 5 cycles after its command or 2 after
-    its last beat of data, whichever is later.
+    One burst every second cycle and one beat per cycle; the first ``awvalid`` 6 cycles after its
+    command or 3 after its last beat of data, whichever is later.
 
     Members
     -------
@@ -113,12 +113,14 @@ class WritePort(wiring.Component):
         address_free = ~axi.awvalid | axi.awready
         stop = self.i_stop | self.o_halted
         below_limit = Signal()
-        issue = Signal()
+        may_issue, issue = Signal(), Signal()
+        # What allows a burst stays so until it is issued; it is known a cycle before.
+        m.d.sync += may_issue.eq(
+            check.o.valid & legal & below_limit & (channel.o_available >= burst.beats) & ~issue
+        )
         m.d.comb += [
-            check.o.ready.eq(
-                address_free & ~stop & legal & below_limit & (channel.o_available >= burst.beats)
-            ),
-            issue.eq(check.o.valid & check.o.ready),
+            issue.eq(may_issue & address_free & ~stop),
+            check.o.ready.eq(issue),
             channel.i_issue.eq(issue),
             channel.i_beats.eq(burst.beats),
         ]

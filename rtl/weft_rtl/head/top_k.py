@@ -157,7 +157,8 @@ class TopKUnit(wiring.Component):
             next_key = Signal(_KEY_BITS, name=f"key_{k + 1}", reset_less=True)
             next_valid = Signal(name=f"valid_{k + 1}")
             next_clear = Signal(name=f"clear_{k + 1}", reset_less=True)
-            m.d.comb += wins.eq(clear | (key > entry))
+            # Not as `>`, of which synthesis makes a comparison for equality as well.
+            m.d.comb += wins.eq(clear | (entry < key))
             with m.If(valid):
                 with m.If(wins):
                     m.d.sync += entry.eq(key)

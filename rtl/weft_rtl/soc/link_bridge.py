@@ -11,12 +11,12 @@ from weft_arch.config import Configuration
 from weft_arch.link import Identity
 from weft_rtl.control.register_file import LITE_ADDRESS_BITS
 from weft_rtl.dma.axi import axi4_signature, axi_lite_signature
+from weft_rtl.register_slice import RegisterSlice
 from weft_rtl.soc.link_deframer import FRAME_BYTE, LinkDeframer
 from weft_rtl.soc.link_dispatcher import LinkDispatcher
 from weft_rtl.soc.link_framer import LinkFramer
 from weft_rtl.soc.link_memory import LinkMemory
 from weft_rtl.soc.link_registers import LinkRegisters
-from weft_rtl.soc.register_slice import RegisterSlice
 from weft_rtl.soc.uart import UartReceiver, UartTransmitter
 
 __all__ = ["BUFFER_BYTES", "LinkBridge", "LinkUart"]

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from weft_arch.config import Configuration
 from weft_rtl.dma.axi import axi4_signature
-from weft_rtl.soc.register_slice import RegisterSlice
+from weft_rtl.register_slice import RegisterSlice
 
 __all__ = ["MANAGERS", "PATIENCE_BURSTS", "MemoryArbiter"]
 

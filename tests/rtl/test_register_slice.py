@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from weft_rtl.soc.register_slice import RegisterSlice
+from weft_rtl.register_slice import RegisterSlice
 from weft_sim.bench import Bench, StreamDriver, StreamMonitor, bench_test, run_cocotb
 
 
