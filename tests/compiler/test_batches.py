@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches: several sequences in one step, each with the bits that it has alone."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,13 +90,14 @@ def test_the_rtl_has_the_same_bits(preset: str) -> None:
 def test_a_batch_takes_the_cycles_that_are_forecast() -> None:
     model = compiled(max_sequences=8)
     assert model.batch is not None
-    places = [(k, 3 * k) for k in range(8)]
-    rows = [BatchRow(sequence=s, position=p, token_id=1) for s, p in places]
     with open_device("rtl", model.config, memory_bytes=model.memory.size) as device:
         batched = ModelRunner(model, device)
-        cycles = measure(device, lambda: batched.run_batch(rows))["cycles"]
-    predicted = forecast(model.batch.program, model.config, batch_scalars(places)).cycles
-    assert abs(predicted - cycles) <= 0.05 * cycles
+        for count in (8, 1):
+            places = [(k, 3 * k) for k in range(count)]
+            rows = [BatchRow(sequence=s, position=p, token_id=1) for s, p in places]
+            cycles = measure(device, partial(batched.run_batch, rows))["cycles"]
+            predicted = forecast(model.batch.program, model.config, batch_scalars(places)).cycles
+            assert abs(predicted - cycles) <= 0.02 * cycles, count
 
 
 def test_large_vocabularies_go_through_two_buffers() -> None:

@@ -138,14 +138,14 @@ def lay_out(
     most_rows = 1 if all_logits or model.head == "none" else _batch_rows(max_sequences, context)
 
     def plan_memory(
-        batch: OnChipPlan | None, of: graph.Graph = model_graph, long: OnChipPlan | None = None
+        batch: OnChipPlan | None, of: graph.Graph = model_graph, long_rows: int = 0
     ) -> MemoryPlan:
         return plan.plan_memory(
             of,
             config,
             chip,
             batch=batch,
-            long=long,
+            long_rows=long_rows,
             weights=weights,
             kv_format=kv,
             embedding=embedding.load_format,
@@ -163,11 +163,11 @@ def lay_out(
             model_graph,
             config,
             chip,
-            lambda of, long_chip: plan_memory(batch_chip, of, long_chip),
+            lambda of, long_chip: plan_memory(batch_chip, of, long_chip.chunk_rows),
             context,
         )
     if long:
-        memory = plan_memory(batch_chip, long=long.chip)
+        memory = plan_memory(batch_chip, long_rows=long.chip.chunk_rows)
         if batch:  # what lies behind the long program has moved
             program = emit_batch(model_graph, config, batch.chip, memory)
             batch = replace(batch, program=tuple(program))
@@ -245,9 +245,9 @@ def compile_model(
     else:
         check_decoder(layout, config, memory, context)
     if layout.long and checkpoint.config.head == "lm":
-        rows = layout.long.chip.chunk_rows
-        scalars = chunk_scalars(rows, context - rows, logit_rows=1)
-        check_program(layout.long.program, config, memory, scalars)
+        for rows in {chip.chunk_rows + 1, layout.long.chip.chunk_rows}:
+            scalars = chunk_scalars(rows, context - rows, logit_rows=1)
+            check_program(layout.long.program, config, memory, scalars)
     image = fill_memory(checkpoint, config, memory, base=base, max_context=context)
     programs = {"program": layout.program}
     if layout.batch:

@@ -35,6 +35,8 @@ class Norms(Products):
 
     x_free: int = 0
     """the token that says when the words of x may be written"""
+    norm_scalar: int = 0
+    """the first row scalar of those that norms use"""
     x_out: int = Token.X
     """the token that says that embedding, or layer, have left their results in x"""
 
@@ -234,6 +236,7 @@ class Norms(Products):
             offset=f24(self.model.norm_eps),
             a=source,
             a_outer=words,
+            d=self.norm_scalar,
             d_outer=1,
             count_reg=Register.ROWS,
             words=words,
@@ -248,7 +251,11 @@ class Norms(Products):
         words = self.words(self.model.dim)
         each: dict[str, Any] = {"count_reg": Register.ROWS, "words": words}
         to: dict[str, int] = {"a_outer": words, "d": scratch, "d_outer": words}
-        scalar: dict[str, int] = {"operand_b": OperandB.ROW_SCALAR, "b_outer": 1}
+        scalar: dict[str, int] = {
+            "operand_b": OperandB.ROW_SCALAR,
+            "b": self.norm_scalar,
+            "b_outer": 1,
+        }
         if self.model.norm == "layer":
             yield Reduce(
                 wait_a=wait,
@@ -256,6 +263,7 @@ class Norms(Products):
                 address=f24(1 / self.model.dim),
                 a=source,
                 a_outer=words,
+                d=self.norm_scalar,
                 d_outer=1,
                 **each,
             )

@@ -330,7 +330,7 @@ def plan_memory(
     chip: OnChipPlan,
     *,
     batch: OnChipPlan | None = None,
-    long: OnChipPlan | None = None,
+    long_rows: int = 0,
     weights: WeightFormat,
     kv_format: KVFormat,
     embedding: LoadFormat,
@@ -339,7 +339,7 @@ def plan_memory(
     base: int,
 ) -> MemoryPlan:
     """Addresses from ``base`` on, for a program with the plan ``chip``, and where there are
-    such, for one for batches and for one for long prompts."""
+    such, for one for batches and for one whose chunks have ``long_rows`` rows."""
     model, cols = graph.config, config.array_cols
     parts, head = _parts(graph, config), head_part(model, config)
     parameters = plan_parameters(model, config, parts)
@@ -357,13 +357,12 @@ def plan_memory(
     word_bytes = 4 * config.lanes
     batch_rows = batch.chunk_rows if batch else 0
     logit_rows = max(chip.logit_rows, batch_rows)
-    long_rows = long.chunk_rows if long else 0
     most_rows = max(chip.chunk_rows, batch_rows, long_rows)
     program_bytes = config.instruction_words * INSTRUCTION_BYTES
     sizes = {
         "program": program_bytes,
         "batch_program": program_bytes if batch else 0,
-        "long_program": program_bytes if long else 0,
+        "long_program": program_bytes if long_rows else 0,
         "keep_program": KEEP_PROGRAM_LENGTH * INSTRUCTION_BYTES if resident else 0,
         "ids": 4 * (max_context if model.head == "none" else most_rows),
         "positions": 4 * (max_context if model.token_types else batch_rows),

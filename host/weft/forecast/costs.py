@@ -13,6 +13,7 @@ from weft_arch import layouts
 from weft_arch.config import BLOCK, Configuration
 from weft_arch.isa import (
     Attend,
+    InitMode,
     Instruction,
     Load,
     LoadFormat,
@@ -72,6 +73,10 @@ class Cost:
     written: int = 0
     macs: int = 0
     """array cycles that carry a row"""
+    words_read: int = 0
+    words_written: int = 0
+    """of the vector memory, by array and vector unit: it has a port each, where the array comes
+    first"""
 
 
 def cost_of(step: Step, config: Configuration) -> Cost:
@@ -85,6 +90,8 @@ def cost_of(step: Step, config: Configuration) -> Cost:
                 tail=MATMUL_TAIL,
                 streamed=tiles * config.tile_bytes(_bits(i.format)),
                 macs=tiles * count,
+                words_read=i.n_tiles * count if i.init is InitMode.VECTOR_MEMORY else 0,
+                words_written=i.n_tiles * count if i.to_vector_memory else 0,
             )
         case Attend():
             return _attend(step, i, config)
@@ -94,10 +101,11 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case StreamKV():
             return Cost(streamed=_kv_bytes(config, i, count), tail=2)
         case Vector():
-            return Cost(cycles=_vector(step, i, config))
+            return _vector(step, i, config)
         case Reduce():
             gap = 15 if config.lanes == 4 else REDUCE_GAP
-            return Cost(cycles=count * (i.words + gap) + REDUCE_TAIL if count else 1)
+            cycles = count * (i.words + gap) + REDUCE_TAIL if count else 1
+            return Cost(cycles=cycles, words_read=count * i.words)
         case Load():
             return Cost(
                 cycles=count * i.words * LOAD_WORD_CYCLES,
@@ -151,6 +159,7 @@ def _attend(step: Step, i: Attend, config: Configuration) -> Cost:
         tail=ATTEND_TAIL,
         streamed=_kv_bytes(config, i, step.aux_b),
         macs=blocks * (scores + values) * step.count,
+        words_written=values * step.count,
     )
 
 
@@ -180,11 +189,7 @@ def _kv_row_bytes(i: StoreKV) -> int:
     return (i.k_blocks << i.wide_keys) * (BLOCK + 2)
 
 
-def _vector(step: Step, i: Vector, config: Configuration) -> float:
-    groups_of_rows = step.count * i.inner
-    words = groups_of_rows * i.words
-    if not words:
-        return 1
+def _vector(step: Step, i: Vector, config: Configuration) -> Cost:
     requests = 1
     if i.operation == VectorOp.ROPE:
         requests = 3
@@ -192,6 +197,19 @@ def _vector(step: Step, i: Vector, config: Configuration) -> float:
         i.operation in (VectorOp.ADD, VectorOp.MUL) and i.operand_b == OperandB.VECTOR_MEMORY
     ):
         requests = 2
+    words = step.count * i.inner * i.words
+    return Cost(
+        cycles=_vector_cycles(step, i, config, requests),
+        words_read=words * (1 if i.operation == VectorOp.ACTIVATE else requests),
+        words_written=words if i.to == VectorDestination.VECTOR_MEMORY else 0,
+    )
+
+
+def _vector_cycles(step: Step, i: Vector, config: Configuration, requests: int) -> float:
+    groups_of_rows = step.count * i.inner
+    words = groups_of_rows * i.words
+    if not words:
+        return 1
     latency = {VectorOp.ADD: 13, VectorOp.ROPE: 13, VectorOp.ACTIVATE: 16}.get(i.operation, 9)
     if i.to == VectorDestination.VECTOR_MEMORY:
         return requests * words + latency

@@ -108,6 +108,8 @@ class _Rates:
     """bytes per cycle by which the weight buffer fills"""
     speed: float
     """of the array; 1 where weights are there"""
+    vector: float
+    """of the vector unit; 1 where the array leaves it the ports of the vector memory"""
 
     def of(self, engine: Engine) -> float:
         """By how much a job's ``left`` goes down per cycle."""
@@ -115,6 +117,7 @@ class _Rates:
             Engine.LOAD: self.load,
             Engine.STREAM: self.stream,
             Engine.COMPUTE: self.speed,
+            Engine.VECTOR: self.vector,
         }
         return rates.get(engine, 1.0)
 
@@ -149,6 +152,8 @@ class _Machine:
         self.low = self.capacity / 32
         fetched = len(program) * INSTRUCTION_BYTES
         self.result = Forecast(bytes_read=fetched, bytes_by_kind=Counter({"program": fetched}))
+        self.fetched = START_CYCLES + self.latency + fetched / self.rate
+        """when the last instruction has come: at the read port they are before everything else"""
         self.lanes = {engine: _Lane(deque()) for engine in ENGINES}
         self.clock = float(START_CYCLES + self.latency)
         self.steps = iter(steps)
@@ -252,9 +257,10 @@ class _Machine:
     def _rates(self) -> _Rates:
         load, stream = self._running(Engine.LOAD), self._running(Engine.STREAM)
         compute = self._running(Engine.COMPUTE)
+        total = self.rate if self.time >= self.fetched - _TINY else 0.0
         wanted = 0.0
         if load and load.left > _TINY:
-            wanted = min(self.rate, load.cost.loaded / load.cost.cycles)
+            wanted = min(total, load.cost.loaded / load.cost.cycles)
         need = 0.0
         if compute and compute.cost.cycles:
             need = compute.cost.streamed / compute.cost.cycles
@@ -262,9 +268,9 @@ class _Machine:
         supply = 0.0
         if stream and stream.left > _TINY:
             replays = kind is Resident.REPLAY
-            supply = replay_rate(self.config, stream.step) if replays else self.rate - wanted
+            supply = replay_rate(self.config, stream.step) if replays else total - wanted
             if wanted and self.level <= self.low and not replays:
-                supply = max(supply, self.rate / 2)
+                supply = max(supply, total / 2)
             if self.level >= self.capacity - _TINY and kind is not Resident.KEEP:
                 supply = min(supply, need)
         from_memory = 0.0 if kind is Resident.REPLAY else supply
@@ -273,16 +279,34 @@ class _Machine:
         if compute and need and self.level <= _TINY:
             speed = min(1.0, to_buffer / need)
         return _Rates(
-            load=min(wanted, self.rate - from_memory),
+            load=min(wanted, total - from_memory),
             stream=supply,
             flow=to_buffer - need * speed,
             speed=speed,
+            vector=self._vector_rate(compute, speed),
         )
+
+    def _vector_rate(self, compute: _Job | None, speed: float) -> float:
+        """How fast the vector unit is beside the array, which comes first at both ports of the
+        vector memory."""
+        vector, rate = self._running(Engine.VECTOR), 1.0
+        if compute is None or vector is None or not compute.cost.cycles:
+            return rate
+        for words, taken in (
+            (vector.cost.words_read, compute.cost.words_read),
+            (vector.cost.words_written, compute.cost.words_written),
+        ):
+            if words:
+                left = 1 - taken * speed / compute.cost.cycles
+                rate = min(rate, left * vector.cost.cycles / words)
+        return rate
 
     def _next_event(self) -> float | None:
         """Cycles until something changes; None when all is done."""
         rates = self._rates()
         times: list[float] = [at - self.time for at, _ in self.coming]
+        if self.time < self.fetched - _TINY:
+            times.append(self.fetched - self.time)
         for engine, lane in self.lanes.items():
             job = lane.current
             if job is None:
