@@ -22,13 +22,20 @@ REPORT: dict[str, Any] = {
 class Point:
     def __init__(self, report: dict[str, Any]) -> None:
         self.report = report
-        self.asked: list[tuple[str, str | None, Path, int]] = []
+        self.asked: list[tuple[str, str | None, float | None, float | None, Path, int]] = []
 
     def load(self) -> Any:
         def build(
-            board: str, folder: Path, *, preset: str | None, seed: int, progress: Any
+            board: str,
+            folder: Path,
+            *,
+            preset: str | None,
+            clock_mhz: float | None,
+            sdram_mhz: float | None,
+            seed: int,
+            progress: Any,
         ) -> dict[str, Any]:
-            self.asked.append((board, preset, folder, seed))
+            self.asked.append((board, preset, clock_mhz, sdram_mhz, folder, seed))
             progress("synthesise", 0.5)
             return self.report
 
@@ -54,8 +61,12 @@ def test_build_prints_cells_and_clocks(
     use(monkeypatch, [point])
     here = tmp_path / "here"
     assert run(monkeypatch, "build", "some_board", "-o", str(here), "--seed", "3") == 0
-    assert run(monkeypatch, "build", "some_board", "--preset", "tiny", "-o", str(here)) == 0
-    assert point.asked == [("some_board", None, here, 3), ("some_board", "tiny", here, 1)]
+    changes = ["--preset", "tiny", "--mhz", "50", "--sdram-mhz", "100"]
+    assert run(monkeypatch, "build", "some_board", *changes, "-o", str(here)) == 0
+    assert point.asked == [
+        ("some_board", None, None, None, here, 3),
+        ("some_board", "tiny", 50.0, 100.0, here, 1),
+    ]
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "logic 500 1,000 50%" in lines
     assert "clk: 91.0 MHz, 80.0 MHz wanted" in lines
@@ -68,7 +79,9 @@ def test_a_missed_clock_is_an_error(
     assert run(monkeypatch, "build", "some_board", "-o", str(tmp_path)) == 2
     printed = capsys.readouterr()
     assert "clk: 79.9 MHz, 80.0 MHz wanted, MISSED" in printed.out
-    assert "error: a clock misses its constraint; try another --seed." in printed.err
+    assert (
+        "error: a clock misses its constraint; try another --seed, or a lower --mhz." in printed.err
+    )
 
 
 def test_build_without_the_gateware_is_refused(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import Progress, Result, measure
 from weft.compiler import compile_model
-from weft.compiler.conventions import chunk_scalars, encoder_scalars
+from weft.compiler.conventions import chunk_scalars
 from weft.devices import find_preset, open_device
 from weft.forecast import forecast
 from weft.model import ModelConfig
@@ -69,8 +69,8 @@ def encode(
         runner = ModelRunner(compiled, device)
         ids = [position % VOCAB_SIZE for position in range(length)]
         counters = measure(device, lambda: runner.encode(ids))
-    scalars = encoder_scalars(length, runner.chunk_rows)
-    predicted = forecast(compiled.program, config, scalars).cycles
+    _, program = compiled.chunk_program(length)
+    predicted = forecast(program, config, compiled.text_scalars(length)).cycles
     return _utilisation(name, config, target, counters, predicted)
 
 

@@ -24,24 +24,42 @@ BoardName = Annotated[str, typer.Argument(help="Board, as ulx3s_85f.")]
 PresetName = Annotated[
     str | None, typer.Option("--preset", help="Another accelerator than the board's own.")
 ]
+ClockMhz = Annotated[
+    float | None, typer.Option("--mhz", help="Clock of the accelerator, instead of the board's.")
+]
+SdramMhz = Annotated[
+    float | None, typer.Option("--sdram-mhz", help="Clock of the SDRAM, instead of the board's.")
+]
 Folder = Annotated[
     Path | None,
-    typer.Option("-o", "--output", help="Folder; default: build/boards/BOARD, with the preset."),
+    typer.Option(
+        "-o", "--output", help="Folder; default: build/boards/BOARD, with preset and clocks."
+    ),
 ]
 
 
 def build(
     board: BoardName,
     preset: PresetName = None,
+    mhz: ClockMhz = None,
+    sdram_mhz: SdramMhz = None,
     output_folder: Folder = None,
     seed: Annotated[int, typer.Option(help="Seed of the placer.")] = 1,
 ) -> None:
     """Make a board's bitstream with open tools; takes about half an hour the first time."""
     make = find_tool("board_build", "no installed package builds bitstreams.")
-    folder = _folder(board, preset, output_folder)
+    folder = _folder(board, preset, mhz, sdram_mhz, output_folder)
     make_folder(folder)
     with build_progress() as progress:
-        report: dict[str, Any] = make(board, folder, preset=preset, seed=seed, progress=progress)
+        report: dict[str, Any] = make(
+            board,
+            folder,
+            preset=preset,
+            clock_mhz=mhz,
+            sdram_mhz=sdram_mhz,
+            seed=seed,
+            progress=progress,
+        )
     used = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("", "used", "of", ""):
         used.add_column(column, justify="left" if not column else "right")
@@ -61,12 +79,14 @@ def build(
         made = f"{folder / 'report.json'}, placement.svg beside it; no bitstream for this part"
     errors.print(made, soft_wrap=True)
     if missed:
-        raise WeftError("a clock misses its constraint; try another --seed.")
+        raise WeftError("a clock misses its constraint; try another --seed, or a lower --mhz.")
 
 
 def load(
     board: BoardName,
     preset: PresetName = None,
+    mhz: ClockMhz = None,
+    sdram_mhz: SdramMhz = None,
     output_folder: Folder = None,
     flash: Annotated[
         bool, typer.Option("--flash", help="Write the flash: the board then starts with it.")
@@ -76,7 +96,7 @@ def load(
     if board not in LOADER_NAMES:
         known = ", ".join(LOADER_NAMES)
         raise WeftError(f"{LOADER} is not known to program {shown(board)}; there are {known}.")
-    bitstream = _folder(board, preset, output_folder) / BITSTREAM
+    bitstream = _folder(board, preset, mhz, sdram_mhz, output_folder) / BITSTREAM
     if not bitstream.is_file():
         raise FileError(f"{bitstream} is not there; weft board build {board} makes it.")
     if shutil.which(LOADER) is None:
@@ -89,6 +109,20 @@ def load(
         raise WeftError(f"{LOADER} failed with exit code {ended.returncode}.")
 
 
-def _folder(board: str, preset: str | None, chosen: Path | None) -> Path:
-    name = board if preset is None else f"{board}_{preset}"
-    return Path("build/boards") / name if chosen is None else chosen
+def _folder(
+    board: str,
+    preset: str | None,
+    mhz: float | None,
+    sdram_mhz: float | None,
+    chosen: Path | None,
+) -> Path:
+    if chosen is not None:
+        return chosen
+    parts = [board]
+    if preset is not None:
+        parts.append(preset)
+    if mhz is not None:
+        parts.append(f"{mhz:g}mhz")
+    if sdram_mhz is not None:
+        parts.append(f"sdram_{sdram_mhz:g}mhz")
+    return Path("build/boards") / "_".join(parts)

@@ -15,6 +15,7 @@ from weft_arch.isa import (
     Attend,
     InitMode,
     Load,
+    LoadFormat,
     Matmul,
     OperandB,
     Reduce,
@@ -116,6 +117,10 @@ def accesses(step: Step, config: Configuration, write_base: int) -> list[Access]
         case Load():
             d = _grid(i.destination, rows, 1, i.words, i.destination_stride, 0)
             on(Space.VECTOR, True, d)
+            if not i.gather:  # tables are read only
+                size = (4 if i.format is LoadFormat.F32 else 2) * config.lanes * i.words
+                for row in range(rows):
+                    memory(False, step.address + row * i.row_bytes, size)
         case Store():
             on(Space.VECTOR, False, _grid(i.source, rows, 1, i.words, i.source_stride, 0))
             for row in range(rows):

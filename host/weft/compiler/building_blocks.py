@@ -160,6 +160,41 @@ class BuildingBlocks:
             **more,
         )
 
+    def tiles_product(
+        self,
+        n_tiles: int,
+        k_blocks: int,
+        source: int,
+        destination: int,
+        stride: int,
+        *,
+        residual: bool = False,
+        bias: int | None = None,
+        **tokens: Any,
+    ) -> Instruction:
+        """A product with the next tiles of the stream, from an activation block to a vector memory
+        word on, ``stride`` words from row to row, added to what is there when ``residual``; a bias
+        is as for `matmul`."""
+        initial: dict[str, Any] = {}
+        if residual:
+            initial = {"initial": destination, "initial_stride": stride}
+        elif bias is not None:
+            initial = {"initial": bias}
+        if initial:
+            initial["init"] = InitMode.VECTOR_MEMORY
+        return Matmul(
+            count_reg=Register.ROWS,
+            address=source,
+            activation_stride=k_blocks,
+            k_blocks=k_blocks,
+            n_tiles=n_tiles,
+            format=self.format,
+            destination=destination,
+            destination_stride=stride,
+            **initial,
+            **tokens,
+        )
+
     def weight_address(self, skipped: int) -> int:
         """What STREAM_WEIGHTS calls the weights behind the first ``skipped`` bytes of them: their
         address, or where they stay on the chip, their place."""
@@ -180,3 +215,19 @@ class BuildingBlocks:
             format=self.format,
             resident=Resident.REPLAY if self.memory.resident else Resident.NONE,
         )
+
+    def stream_piece(
+        self, part: WeightPart, tile: int, tiles: int, first: int, blocks: int
+    ) -> None:
+        """For so many tiles of output channels from ``tile`` on, the tiles of ``blocks`` blocks of
+        a part's reduction from the ``first`` on: a run of them each."""
+        r, row = Register, part.k_blocks * self.tile_bytes
+        before = self.memory.bytes_before(part, self.config)
+        before += tile * row + first * self.tile_bytes
+        self.add(Scalar(destination=r.ADDRESS, address_reg=r.WEIGHTS, address=before))
+        loop = self.open_loop(count=tiles)
+        self.add(
+            self.stream((WeightPart(part.names, 0, (1,), blocks),), 0, r.ADDRESS),
+            Scalar(destination=r.ADDRESS, address_reg=r.ADDRESS, address=row),
+        )
+        self.close_loop(loop)

@@ -20,6 +20,7 @@ from weft.compiler.conventions import (
 from weft.compiler.decoder_programs import check_decoder, check_program, find_batch
 from weft.compiler.emit import emit, emit_batch, emit_keep
 from weft.compiler.long_prompts import LongPrompts, long_prompts
+from weft.compiler.long_texts import LongTexts, long_texts
 from weft.compiler.memory_image import fill_memory
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
@@ -51,7 +52,7 @@ class Programs:
     program: tuple[Instruction, ...]
     batch: Batch | None
     """none where there is one sequence, or no room for two rows and their program"""
-    long: LongPrompts | None
+    long: LongPrompts | LongTexts | None
     """none where the ordinary program is as fast, or knows more of what the model needs"""
     keep: tuple[Instruction, ...]
     """the program that has to run first, where weights stay on the chip; else empty"""
@@ -62,10 +63,18 @@ class Programs:
         return self.long.chip.chunk_rows if self.long else self.chip.chunk_rows
 
     def chunk_program(self, rows: int) -> tuple[str, tuple[Instruction, ...]]:
-        """The program that appends so many positions to a sequence, and its region of memory."""
+        """The program that appends so many positions to a sequence, or encodes a text of them, and
+        its region of memory."""
         if self.long and rows > self.chip.chunk_rows:
             return "long_program", self.long.program
         return "program", self.program
+
+    def text_scalars(self, rows: int) -> dict[int, int]:
+        """The registers that the program for a text of so many positions begins with; it is that of
+        `chunk_program`."""
+        if self.long and rows > self.chip.chunk_rows:
+            return encoder_scalars(rows, self.long.chip.chunk_rows, fewest=2)
+        return encoder_scalars(rows, self.chip.chunk_rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +158,8 @@ def lay_out(
     batch_chip = batch.chip if batch else None
     memory, long = plan_memory(batch_chip), None
     if not (all_logits or chunk_rows or memory.resident):
-        long = long_prompts(
+        find = long_texts if model.head == "none" else long_prompts
+        long = find(
             model_graph,
             config,
             chip,
@@ -229,9 +239,12 @@ def compile_model(
         for rows in {1, min(2 * chip.chunk_rows + 1, context)}:
             scalars = encoder_scalars(rows, chip.chunk_rows)
             check_program(layout.program, config, memory, scalars)
+        if layout.long:
+            for rows in {chip.chunk_rows + 1, context}:
+                check_program(layout.long.program, config, memory, layout.text_scalars(rows))
     else:
         check_decoder(layout, config, memory, context)
-    if layout.long:
+    if layout.long and checkpoint.config.head == "lm":
         rows = layout.long.chip.chunk_rows
         scalars = chunk_scalars(rows, context - rows, logit_rows=1)
         check_program(layout.long.program, config, memory, scalars)

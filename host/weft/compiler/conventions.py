@@ -145,10 +145,10 @@ def chunk_scalars(
     }
 
 
-def encoder_scalars(rows: int, most: int) -> dict[int, int]:
+def encoder_scalars(rows: int, most: int, fewest: int = 1) -> dict[int, int]:
     """The registers that an encoder's program begins with, for a text of ``rows`` tokens in the
-    fewest chunks of at most ``most``, alike in size."""
-    chunks = -(-rows // most)
+    fewest chunks of at most ``most``, alike in size, but no fewer than ``fewest``."""
+    chunks = max(-(-rows // most), fewest)
     return {
         Register.CONTEXT: rows,
         ENCODER_CHUNK_ROWS: -(-rows // chunks),

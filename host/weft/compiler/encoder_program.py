@@ -63,9 +63,9 @@ class EncoderProgram(TransformerProgram):
             self.store_x()
 
     @contextmanager
-    def chunks(self) -> Generator[None]:
+    def chunks(self, *, fence: bool = True) -> Generator[None]:
         """What is added inside runs for all chunks, one after the other, with POSITION and ROWS of
-        each; it is complete before what comes next begins."""
+        each; with a ``fence`` it is complete before what comes next begins."""
         r = Register
         self.add(Scalar(destination=r.POSITION))
         loop = self.open_loop(count_reg=ENCODER_CHUNKS)
@@ -88,7 +88,8 @@ class EncoderProgram(TransformerProgram):
             Scalar(destination=r.POSITION, address_reg=r.POSITION, count_reg=ENCODER_CHUNK_ROWS)
         )
         self.close_loop(loop)
-        self.add(Fence())
+        if fence:
+            self.add(Fence())
 
     def _x_rows(self) -> dict[str, Any]:
         """The fields of a LOAD or STORE of the chunk's x, behind a SCALAR that sets ADDRESS."""

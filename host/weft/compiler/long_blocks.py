@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Building blocks of the program for long prompts: norms through a small scratch, products in
-slices and in pieces, x to memory and back."""
+"""Building blocks of the program for long prompts: norms through a small scratch, x to memory and
+back."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,15 +8,12 @@ from typing import Any
 from weft.compiler.chunk_program import ChunkProgram
 from weft.compiler.conventions import Register
 from weft.compiler.long_plan import LongPlan
-from weft.compiler.weight_parts import WeightPart, blocks_of
+from weft.compiler.weight_parts import blocks_of
 from weft_arch.isa import (
-    InitMode,
     Instruction,
     Load,
     LoadFormat,
-    Matmul,
     OperandB,
-    Scalar,
     ScalarOp,
     Store,
     Vector,
@@ -71,55 +68,6 @@ class LongBlocks(ChunkProgram):
                 d=self.chip.activations["normed"].base + first // per_block,
                 d_outer=blocks_of(self.model.dim),
             )
-
-    def tiles_product(
-        self,
-        n_tiles: int,
-        k_blocks: int,
-        source: int,
-        destination: int,
-        stride: int,
-        *,
-        residual: bool = False,
-        **tokens: Any,
-    ) -> Instruction:
-        """A product with the next tiles of the stream, from an activation block to a vector memory
-        word on, ``stride`` words from row to row, added to what is there when ``residual``."""
-        initial: dict[str, Any] = {}
-        if residual:
-            initial = {
-                "init": InitMode.VECTOR_MEMORY,
-                "initial": destination,
-                "initial_stride": stride,
-            }
-        return Matmul(
-            count_reg=Register.ROWS,
-            address=source,
-            activation_stride=k_blocks,
-            k_blocks=k_blocks,
-            n_tiles=n_tiles,
-            format=self.format,
-            destination=destination,
-            destination_stride=stride,
-            **initial,
-            **tokens,
-        )
-
-    def stream_piece(
-        self, part: WeightPart, tile: int, tiles: int, first: int, blocks: int
-    ) -> None:
-        """For so many tiles of output channels from ``tile`` on, the tiles of ``blocks`` blocks of
-        a part's reduction from the ``first`` on: a run of them each."""
-        r, row = Register, part.k_blocks * self.tile_bytes
-        before = self.memory.bytes_before(part, self.config)
-        before += tile * row + first * self.tile_bytes
-        self.add(Scalar(destination=r.ADDRESS, address_reg=r.WEIGHTS, address=before))
-        loop = self.open_loop(count=tiles)
-        self.add(
-            self.stream((WeightPart(part.names, 0, (1,), blocks),), 0, r.ADDRESS),
-            Scalar(destination=r.ADDRESS, address_reg=r.ADDRESS, address=row),
-        )
-        self.close_loop(loop)
 
     def rows_of_x(self, back: bool) -> dict[str, Any]:
         """The fields of a LOAD or STORE of the front rows of x, or of those that share words with

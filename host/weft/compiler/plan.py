@@ -376,7 +376,7 @@ def plan_memory(
         "logits": 4 * logit_rows * head.n_tiles[0] * cols,
         "hidden_states": 4 * max_context * model.dim if model.head == "none" else 0,
         "kv": max_sequences * model.n_layers * layer_kv_bytes,
-        "residual": 4 * long_rows * model.dim,
+        "residual": 0 if model.head == "none" else 4 * long_rows * model.dim,
     }
     regions: dict[str, Region] = {}
     place = base

@@ -56,21 +56,23 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
             Scalar(destination=r.WEIGHTS, address=self.weight_address(0)),
             Scalar(destination=r.PARAMETERS, address=self.layer_parameters(0)),
         )
-        codebook = self.memory.weights.codebook
-        if codebook is not None:
-            entries = codebook.tobytes()
-            self.add(
-                Codebook(
-                    entries_low=int.from_bytes(entries[:8], "little"),
-                    entries_high=int.from_bytes(entries[8:], "little"),
-                )
-            )
         self.add(
+            *self.codebook(),
             *self.zeros_between_heads(),
             *self.zeros_around_queries(),
             Vector(signal_a=Token.PARAMETERS_A_FREE, signal_b=Token.PARAMETERS_B_FREE, words=1),
         )
         self.embedding_layer()
+
+    def codebook(self) -> Iterable[Instruction]:
+        """What 4-bit codes mean, where weights have such."""
+        codebook = self.memory.weights.codebook
+        if codebook is not None:
+            entries = codebook.tobytes()
+            yield Codebook(
+                entries_low=int.from_bytes(entries[:8], "little"),
+                entries_high=int.from_bytes(entries[8:], "little"),
+            )
 
     def layer_parameters(self, layer: int) -> int:
         """Byte address of a layer's parameters; behind the last layer's, of the head's."""

@@ -11,7 +11,6 @@ from weft.compiler.conventions import (
     Token,
     batch_scalars,
     chunk_scalars,
-    encoder_scalars,
     even_chunks,
 )
 from weft.compiler.low_rank import plan_low_rank
@@ -175,7 +174,8 @@ def _forecast_encoder(
     if not 1 <= tokens <= model.max_context:
         raise WeftError(f"the text has {tokens} tokens; this model takes 1 to {model.max_context}.")
     layout = lay_out(model, config, weights, kv_format=kv_format, max_context=tokens)
-    text = forecast(layout.program, config, encoder_scalars(tokens, layout.chip.chunk_rows))
+    _, program = layout.chunk_program(tokens)
+    text = forecast(program, config, layout.text_scalars(tokens))
     return ModelForecast(
         model=model,
         config=config,

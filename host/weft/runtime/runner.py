@@ -15,7 +15,6 @@ from weft.compiler.conventions import (
     Register,
     batch_scalars,
     chunk_scalars,
-    encoder_scalars,
     even_chunks,
 )
 from weft.errors import WeftError, shown
@@ -202,8 +201,8 @@ class ModelRunner:
                 )
             rows = np.arange(count) + most * np.asarray(types)
             self.device.write_memory(regions["positions"].base, rows.astype("<u4").view(np.uint8))
-        scalars = encoder_scalars(count, self.chunk_rows)
-        self._run("program", len(self.compiled.program), scalars)
+        region, program = self.compiled.chunk_program(count)
+        self._run(region, len(program), self.compiled.text_scalars(count))
         raw = self.device.read_memory(regions["hidden_states"].base, 4 * count * model.dim)
         return raw.view("<f4").reshape(count, model.dim).copy()
 

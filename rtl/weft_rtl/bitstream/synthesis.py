@@ -3,8 +3,9 @@
 
 from pathlib import Path
 
+from weft_rtl.bitstream.carries import drop_unread_carries
 from weft_rtl.bitstream.design import Design
-from weft_rtl.bitstream.parts import GowinPart
+from weft_rtl.bitstream.parts import EcpPart, GowinPart
 from weft_rtl.bitstream.tools import Progress, require, run_tool
 
 __all__ = ["BLOCK_ATTRIBUTE", "NETLIST", "synthesis_script", "synthesize"]
@@ -88,3 +89,5 @@ def synthesize(design: Design, folder: Path, progress: Progress) -> None:
         marks={f"step {step}.": done for step, done in STEPS},
         progress=progress,
     )
+    if isinstance(design.part, EcpPart):
+        drop_unread_carries(folder / NETLIST)

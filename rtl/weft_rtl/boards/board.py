@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One frozen object describes a board; `BOARDS` holds those that are built and simulated."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from weft_arch.config import PRESETS, Configuration
 from weft_rtl.soc.sdram_timing import COLORLIGHT_I9, ULX3S, SdramPart, SdramTiming
 from weft_rtl.soc.uart import bit_period
 
-__all__ = ["BOARDS", "Board", "BoardError", "board", "known_boards"]
+__all__ = ["BOARDS", "Board", "BoardChanges", "BoardError", "board", "known_boards"]
 
 
 class BoardError(ValueError):
@@ -98,6 +98,40 @@ class Board:
     def memory_bytes(self) -> int:
         """All of the SDRAM."""
         return self.sdram.size_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardChanges:
+    """What a user may want to be otherwise than the board has it; None: as it is.
+
+    Members
+    -------
+    preset : str | None
+        Configuration of the accelerator.
+    clock_mhz, sdram_mhz : float | None
+        Clocks of accelerator and link, and of the SDRAM's pins.
+    """
+
+    preset: str | None = None
+    clock_mhz: float | None = None
+    sdram_mhz: float | None = None
+
+    @property
+    def suffix(self) -> str:
+        """For names of files and designs; empty for a board as it is."""
+        preset = "" if self.preset is None else f"_{self.preset}"
+        clock = "" if self.clock_mhz is None else f"_{self.clock_mhz:g}mhz"
+        sdram = "" if self.sdram_mhz is None else f"_sdram_{self.sdram_mhz:g}mhz"
+        return f"{preset}{clock}{sdram}"
+
+    def of(self, own: Board) -> Board:
+        """The changed board; a `BoardError` if it cannot be."""
+        return replace(
+            own,
+            preset=own.preset if self.preset is None else self.preset,
+            clock_hz=own.clock_hz if self.clock_mhz is None else round(1e6 * self.clock_mhz),
+            sdram_hz=own.sdram_hz if self.sdram_mhz is None else round(1e6 * self.sdram_mhz),
+        )
 
 
 BOARDS: dict[str, Board] = {

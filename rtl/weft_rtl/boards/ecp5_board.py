@@ -59,10 +59,10 @@ class Ecp5Board(wiring.Component):
 
     def __init__(self, board: Board, firmware: bytes) -> None:
         self._board = board
-        self._soc = Soc(board, firmware=firmware)
         self._dividers = PllDividers(
             input_hz=board.oscillator_hz, first_hz=board.clock_hz, second_hz=board.sdram_hz
         )
+        self._soc = Soc(board, firmware=firmware)
         left_out = _TIED if board.sdram_tied else ()
         self._pins = {name: pad for name, pad in SDRAM_PINS.items() if name not in left_out}
         pads: Any = self._soc.pads
@@ -93,11 +93,13 @@ class Ecp5Board(wiring.Component):
             boot.clk.eq(pll.o_first),
             sdram.clk.eq(pll.o_second),
         ]
-        # Both clocks run for a while before the reset ends.
+        # Both clocks run for a while before the reset ends. It has a thousand readers: the second
+        # register has a cycle's way from the PLL, the third one to them.
         m.submodules.locked = ResetSynchronizer(~pll.o_locked, domain="boot")
         waited = Signal(range(_RESET_CYCLES))
-        held = Signal(init=1)
-        sync.rst = held
+        held, nearer, reset = (Signal(init=1, name=n) for n in ("held", "nearer", "reset"))
+        sync.rst = reset
+        m.d.boot += [nearer.eq(held), reset.eq(nearer)]
         with m.If(waited == _RESET_CYCLES - 1):
             m.d.boot += held.eq(0)
         with m.Else():

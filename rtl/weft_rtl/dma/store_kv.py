@@ -88,6 +88,7 @@ class StoreKV(wiring.Component):
         rows_left = Signal(24, reset_less=True)
         place = Signal(5, reset_less=True)  # of the position in its kv block
         block_index = Signal(27, reset_less=True)
+        further_bits = Signal(reset_less=True)  # above its lowest one
         multiplicand = Signal(32, reset_less=True)
         block_bytes = Signal(range(largest.block_bytes + 1), reset_less=True)
         row_base = Signal(32, reset_less=True)
@@ -99,6 +100,7 @@ class StoreKV(wiring.Component):
         offset = Signal(range(largest.key_bytes + BLOCK), reset_less=True)
         pointer = Signal(32, reset_less=True)
         code = Signal(5)  # index of the beat's first byte
+        taken = Signal()  # an instruction, in the cycle before
 
         column = place[:cols_bits]
         group = self.i_groups.payload
@@ -120,8 +122,16 @@ class StoreKV(wiring.Component):
         m.submodules.transposer = transposer = ValueTransposer(self._config)
         value: Any = transposer.o.payload
 
-        final_slot = (rows_left == 1) & (slots_left == 1)
-        final_group = groups_left == 1
+        # These change states before they are asked for, so they may be a cycle late.
+        last_row, last_slot = Signal(reset_less=True), Signal(reset_less=True)
+        final_group = Signal(reset_less=True)
+        next_place = Signal(6, reset_less=True)
+        block_end = Signal(reset_less=True)  # ``next_place`` is in the next kv block
+        m.d.sync += [
+            last_row.eq(rows_left == 1),
+            last_slot.eq(slots_left == 1),
+            final_group.eq(groups_left == 1),
+        ]
         codes = group.codes.as_value()
         code_beat = part_of(codes, code[beat_bits:], 8 * beat_bytes)
         # Exponents are at least -14; the field of a float16 ends at 31.
@@ -148,6 +158,7 @@ class StoreKV(wiring.Component):
             ]
 
         start, take_key = Signal(), Signal()
+        m.d.sync += start.eq(0)
         m.d.comb += [
             transposer.i_start.eq(start & values),
             transposer.i_rows.eq(rows_left),
@@ -160,24 +171,33 @@ class StoreKV(wiring.Component):
         ]
         pair_strobe = Const(0b11, beat_bytes) << Cat(Const(0, 1), column)[:beat_bits]
         aligned = Cat(Const(0, beat_bits), place[beat_bits:])
+        # A batch of values begins in the next beat.
+        column_end = values & transposer.o_gathers
+        following = Signal.like(next_place)
+        m.d.comb += following.eq(Mux(column_end, aligned + beat_bytes, place + 1))
+        m.d.sync += [next_place.eq(following), block_end.eq(~following[:5].any())]
         m.d.sync += [self.fault.valid.eq(0), self.o_nothing.eq(0), pointer.eq(pointer + step)]
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 # What was handed over last is still in the registers.
-                m.d.comb += self.i.ready.eq(~command.valid & ~beat.valid)
-                m.d.sync += [
-                    values.eq(fields.values),
-                    k_blocks.eq(fields.k_blocks),
-                    key_blocks.eq(Mux(fields.wide_keys, fields.k_blocks << 1, fields.k_blocks)),
-                    slots.eq(fields.slots),
-                    slot_bytes.eq(fields.slot_bytes),
-                    rows_left.eq(payload.count),
-                    place.eq(payload.aux_a[:5]),
-                    block_index.eq(payload.aux_a[5:]),
-                    row_base.eq(payload.address),
-                ]
-                with m.If(self.i.valid & self.i.ready):
+                m.d.comb += self.i.ready.eq(~(command.valid | beat.valid | taken))
+                with m.If(taken):
+                    m.d.sync += taken.eq(0)
                     m.next = "DECIDE"
+                with m.Elif(self.i.valid & self.i.ready):
+                    m.d.sync += taken.eq(1)
+                with m.If(~taken):
+                    m.d.sync += [
+                        values.eq(fields.values),
+                        k_blocks.eq(fields.k_blocks),
+                        key_blocks.eq(Mux(fields.wide_keys, fields.k_blocks << 1, fields.k_blocks)),
+                        slots.eq(fields.slots),
+                        slot_bytes.eq(fields.slot_bytes),
+                        rows_left.eq(payload.count),
+                        place.eq(payload.aux_a[:5]),
+                        block_index.eq(payload.aux_a[5:]),
+                        row_base.eq(payload.address),
+                    ]
             with m.State("DECIDE"):
                 size = times(key_blocks, key_slope) + times(k_blocks, value_slope) + BLOCK
                 m.d.sync += [
@@ -185,6 +205,7 @@ class StoreKV(wiring.Component):
                     multiplicand.eq(size),
                     key_bytes.eq(times(key_blocks, key_slope) + BLOCK),
                     code.eq(0),
+                    further_bits.eq(block_index[1:].any()),
                 ]
                 illegal = (k_blocks == 0) | (slots == 0)
                 with m.If(illegal):
@@ -204,16 +225,17 @@ class StoreKV(wiring.Component):
                     m.d.sync += self.o_nothing.eq(1)
                     m.next = "IDLE"
                 with m.Else():
-                    m.d.comb += start.eq(1)
+                    m.d.sync += start.eq(1)
                     m.next = "LOCATE"
             with m.State("LOCATE"):
                 m.d.sync += [
                     block_index.eq(block_index >> 1),
                     multiplicand.eq(multiplicand << 1),
+                    further_bits.eq(block_index[2:].any()),
                 ]
                 with m.If(block_index[0]):
                     m.d.sync += row_base.eq(row_base + multiplicand)
-                with m.If(~block_index[1:].any()):
+                with m.If(~further_bits):
                     m.next = "ROW"
             with m.State("ROW"):
                 high = place[cols_bits:]
@@ -252,7 +274,7 @@ class StoreKV(wiring.Component):
                 ]
                 m.d.sync += [
                     bytes_.strobe.eq((1 << beat_bytes) - 1),
-                    transfer.last.eq(final_slot & final_group),
+                    transfer.last.eq(last_row & last_slot & final_group),
                     code.eq(code + beat_bytes),
                 ]
                 with m.If(code == BLOCK - beat_bytes):
@@ -291,15 +313,12 @@ class StoreKV(wiring.Component):
                     slot_base.eq(slot_base + slot_bytes),
                 ]
                 m.next = "SLOT"
-                with m.If(slots_left == 1):
-                    # A batch of values begins in the next beat.
-                    column_end = values & transposer.o_gathers
-                    next_place = Mux(column_end, aligned + beat_bytes, place + 1)
+                with m.If(last_slot):
                     m.d.sync += [rows_left.eq(rows_left - 1), place.eq(next_place)]
-                    with m.If(next_place[:5] == 0):
+                    with m.If(block_end):
                         m.d.sync += row_base.eq(row_base + multiplicand)
                     m.next = "ROW"
-                    with m.If(~values & (rows_left == 1)):
+                    with m.If(~values & last_row):
                         m.next = "IDLE"
             with m.State("FAULT"):
                 pass

@@ -73,10 +73,12 @@ class StoreRows(wiring.Component):
         words = Signal(12, reset_less=True)
         row_bytes = Signal(24, reset_less=True)
         stride = Signal(12, reset_less=True)
-        rows_left = Signal(24)  # to be read
-        ahead = Signal(range(3))  # of these, how many have their command
+        rows_left = Signal(24)  # without a command
+        has_rows, last_row = Signal(), Signal(reset_less=True)  # ``rows_left`` is not 0; is 1
+        ahead = Signal(range(3))  # rows with a command, to be read
         address = Signal(32, reset_less=True)
         words_left = Signal(12, reset_less=True)
+        last_word = Signal(reset_less=True)  # ``words_left`` is 1
         source = Signal(VECTOR_ADDRESS, reset_less=True)
         row_source = Signal(VECTOR_ADDRESS, reset_less=True)
         room = Signal(range(WORDS_AHEAD + 1), init=WORDS_AHEAD)
@@ -84,7 +86,8 @@ class StoreRows(wiring.Component):
         checking = Signal()
         halted = Signal()
         m.d.comb += self.i.ready.eq(
-            ~(checking | halted | rows_left.any() | self.o_data.valid) & (room == WORDS_AHEAD)
+            ~(checking | halted | has_rows | ahead.any() | self.o_data.valid)
+            & (room == WORDS_AHEAD)
         )
         m.d.sync += [self.fault.valid.eq(0), self.o_nothing.eq(0), checking.eq(0)]
         with m.If(self.i.valid & self.i.ready):
@@ -100,7 +103,12 @@ class StoreRows(wiring.Component):
                 stride.eq(fields.source_stride),
             ]
         with m.If(checking):
-            m.d.sync += self.o_nothing.eq(words.any() & (rows_left == 0))
+            m.d.sync += [
+                self.o_nothing.eq(words.any() & (rows_left == 0)),
+                has_rows.eq(words.any() & rows_left.any()),
+                last_row.eq(rows_left == 1),
+                last_word.eq(words == 1),
+            ]
             with m.If(words == 0):
                 m.d.sync += [
                     halted.eq(1),
@@ -108,47 +116,60 @@ class StoreRows(wiring.Component):
                     self.fault.cause.eq(Fault.ILLEGAL_OPERAND),
                     self.fault.address.eq(Opcode.STORE),
                 ]
-        working = ~(checking | halted)
 
         # Commands, up to two rows ahead of the reads.
         commanded = Signal()
         row_read = Signal()
         m.d.comb += [
-            self.o_command.valid.eq(
-                working & Mux(ahead == 0, rows_left.any(), (ahead == 1) & rows_left[1:].any())
-            ),
+            self.o_command.valid.eq(has_rows & ~ahead[1]),
             self.o_command.payload.address.eq(address),
             self.o_command.payload.beats.eq(times(words, word_beats)),
-            self.o_command.payload.last.eq(
-                ~rows_left[2:].any() & (rows_left[:2] == Cat(ahead == 0, ahead == 1))
-            ),
+            self.o_command.payload.last.eq(last_row),
             commanded.eq(self.o_command.valid & self.o_command.ready),
         ]
         with m.If(commanded):
-            m.d.sync += address.eq(address + row_bytes)
+            m.d.sync += [
+                address.eq(address + row_bytes),
+                rows_left.eq(rows_left - 1),
+                last_row.eq(rows_left == 2),
+                has_rows.eq(~last_row),
+            ]
         m.d.sync += ahead.eq(ahead + commanded - row_read)
 
-        # Reads, only what there is room for.
+        # Reads, only what there is room for. Other readers of the vector memory wait for the
+        # request, so it is a register, and what comes in this cycle counts from the next one on.
         request = self.vector_read.request
         requested = request.valid & request.ready
         shape = float_word(self._config)
         queue = m.submodules.queue = SyncFIFO(width=shape.size, depth=WORDS_AHEAD)
         m.d.comb += [
-            request.valid.eq(ahead.any() & room.any()),
             request.payload.eq(source),
-            row_read.eq(requested & (words_left == 1)),
+            row_read.eq(requested & last_word),
             queue.w_en.eq(self.vector_read.valid),
             queue.w_data.eq(self.vector_read.data),
         ]
-        m.d.sync += room.eq(room + (queue.r_en & queue.r_rdy) - requested)
+        m.d.sync += [
+            request.valid.eq(
+                Mux(
+                    requested,
+                    Mux(last_word, ahead[1], ahead.any()) & (room > 1),
+                    ahead.any() & room.any(),
+                )
+            ),
+            room.eq(room + (queue.r_en & queue.r_rdy) - requested),
+        ]
         with m.If(requested):
-            m.d.sync += [source.eq(source + 1), words_left.eq(words_left - 1)]
+            m.d.sync += [
+                source.eq(source + 1),
+                words_left.eq(words_left - 1),
+                last_word.eq(words_left == 2),
+            ]
         with m.If(row_read):
             m.d.sync += [
                 words_left.eq(words),
+                last_word.eq(words == 1),
                 source.eq(row_source + stride),
                 row_source.eq(row_source + stride),
-                rows_left.eq(rows_left - 1),
             ]
 
         # Beats: F24 is the upper part of F32.

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -24,9 +24,9 @@ IN_WORK_LIMIT = 256
 class StoreUnit(wiring.Component):
     """Runs STORE, STORE_KV and STORE_TOP_K.
 
-    `StoreRows`, `StoreKV` and `StoreTopK` say how. An instruction starts when the one before it has
-    handed over its data; ``done`` comes 1 cycle after the memory acknowledged the last burst.
-    ``words``, ``k_blocks`` or ``slots`` of 0 is a fault; no rows are not.
+    `StoreRows`, `StoreKV` and `StoreTopK` say how. An instruction starts a cycle after the one
+    before it has handed over its data; ``done`` comes 1 cycle after the memory acknowledged the
+    last burst. ``words``, ``k_blocks`` or ``slots`` of 0 is a fault; no rows are not.
 
     Area (default preset): 1,900 LUT4, 210 CCU2C, 1,180 flip-flops, 8 block RAMs.
 
@@ -86,30 +86,36 @@ class StoreUnit(wiring.Component):
         nothing = Signal()
         nothing_found = rows.o_nothing | groups.o_nothing
         waiting = nothing | nothing_found
-        all_ready = rows.i.ready & groups.i.ready & top_k.i.ready & ~waiting
-        m.d.comb += instruction.ready.eq(all_ready)
+        accepted = instruction.valid & instruction.ready
+        # All stay ready until an instruction comes, so this may be a cycle late: whatever decides
+        # about an instruction begins at registers.
+        m.d.sync += instruction.ready.eq(
+            rows.i.ready & groups.i.ready & top_k.i.ready & ~waiting & ~accepted
+        )
         command, beat = self.write.command, self.write.data
         for index, (opcode, part) in enumerate(parts.items()):
             chosen = instruction.payload.opcode == opcode
             m.d.comb += [
                 part.i.payload.eq(instruction.payload),
-                part.i.valid.eq(instruction.valid & all_ready & chosen),
+                part.i.valid.eq(accepted & chosen),
+                # The others are not valid.
+                part.o_command.ready.eq(command.ready),
+                part.o_data.ready.eq(beat.ready),
             ]
             with m.If(part.i.valid):
                 m.d.sync += selected.eq(index)
             with m.If(selected == index):
                 m.d.comb += [
-                    command.valid.eq(part.o_command.valid),
                     command.payload.eq(part.o_command.payload),
-                    part.o_command.ready.eq(command.ready),
-                    beat.valid.eq(part.o_data.valid),
                     beat.payload.eq(part.o_data.payload),
-                    part.o_data.ready.eq(beat.ready),
                 ]
+        m.d.comb += [
+            command.valid.eq(Cat(part.o_command.valid for part in parts.values()).any()),
+            beat.valid.eq(Cat(part.o_data.valid for part in parts.values()).any()),
+        ]
 
         # An instruction without rows is done when those before it are.
         in_work = Signal(range(IN_WORK_LIMIT))
-        accepted = instruction.valid & instruction.ready
         nothing_done = nothing & (in_work == 1)
         m.d.comb += [
             engine.done.eq(self.write.done | nothing_done),

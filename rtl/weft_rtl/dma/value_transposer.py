@@ -49,8 +49,9 @@ class ValueTransposer(wiring.Component):
     position, whose groups pass through the ring one after the other. A batch is filled while the
     one before it is given away.
 
-    A group in 8 cycles, a beat per cycle; the first beat 3 cycles after the group of the batch's
-    last position was taken. Area (8 bytes): about 600 LUT4 and 8 block RAMs.
+    A group in 8 cycles, a beat per cycle with 3 cycles between batches; the first beat 3 cycles
+    after the group of the batch's last position was taken. Area (8 bytes): about 600 LUT4 and 8
+    block RAMs.
 
     Members
     -------
@@ -96,7 +97,7 @@ class ValueTransposer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         most_slots = Array([0, *(RING_GROUPS // k for k in range(1, 16))])
-        m.d.comb += self.o_gathers.eq(self.i_slots <= most_slots[self.i_k_blocks])
+        m.d.sync += self.o_gathers.eq(self.i_slots <= most_slots[self.i_k_blocks])
         # Groups with a place, of which all positions are there; places for further ones.
         complete = Signal(range(RING_GROUPS + 1))
         free = Signal(range(RING_GROUPS + 1), init=RING_GROUPS)
@@ -169,23 +170,27 @@ class ValueTransposer(wiring.Component):
         address = Signal(range(RING_GROUPS * _WORDS))
         fetched, fetch, move = Signal(), Signal(), Signal()
         word = Signal(range(_WORDS))
-        channel = Signal(range(_WORD_CODES + 1))
+        channel = Signal(range(_WORD_CODES))
         last_word = word == _WORDS - 1
-        word_end, taken = Signal(), Signal()
+        last_beat = Signal()  # of the word
+        word_end, taken, batch_end = Signal(), Signal(), Signal()
+        # The loops go on a cycle late; two more until what holds for a whole batch is there.
+        settling = Signal(2)
         m.d.comb += [
-            move.eq(fetched & (~self.o.valid | word_end)),
-            fetch.eq(complete & (~fetched | move)),
+            move.eq(fetched & Mux(self.o.valid, word_end & ~batch_end, ~settling.any())),
+            # A word is several beats, so the next one need not be fetched while it moves on.
+            fetch.eq(complete & ~fetched),
             read.eq(fetch & (address[: word.shape().width] == _WORDS - 1)),
             taken.eq(self.o.valid & self.o.ready),
-            beat.exponents.eq(channel == _WORD_CODES),
-            word_end.eq(
-                taken
-                & (beat.exponents | ((channel == _WORD_CODES - 1) & ~(last_word & loops.last_k)))
-            ),
-            loops.next.eq(word_end & last_word),
+            word_end.eq(taken & last_beat),
+            batch_end.eq(word_end & last_word & loops.position_end),
             beat.final.eq(beat.exponents & loops.last_batch & loops.last_slot),
         ]
-        m.d.sync += address.eq(address + fetch)
+        m.d.sync += [
+            address.eq(address + fetch),
+            loops.next.eq(word_end & last_word),
+            settling.eq(Cat(batch_end, settling[0])),
+        ]
         with m.If(fetch):
             m.d.sync += fetched.eq(1)
         with m.Elif(move):
@@ -195,9 +200,22 @@ class ValueTransposer(wiring.Component):
         with m.Elif(word_end):
             m.d.sync += self.o.valid.eq(0)
         with m.If(taken):
-            m.d.sync += channel.eq(channel + 1)
+            # The exponents follow the last word of a slot.
+            last_code = channel == _WORD_CODES - 1
+            m.d.sync += [
+                channel.eq(channel + 1),
+                last_beat.eq(
+                    last_code | ((channel == _WORD_CODES - 2) & ~(last_word & loops.last_k))
+                ),
+                beat.exponents.eq(last_code),
+            ]
         with m.If(word_end):
-            m.d.sync += [channel.eq(0), word.eq(word + 1)]
+            m.d.sync += [
+                channel.eq(0),
+                word.eq(word + 1),
+                last_beat.eq(0),
+                beat.exponents.eq(0),
+            ]
 
         # Which positions of the beat: the batch's first one is at ``lane``.
         lane = Signal(self._lane_bits)
@@ -205,9 +223,12 @@ class ValueTransposer(wiring.Component):
         in_batch = Signal(range(config.beat_bytes + 1))
         m.d.comb += [
             room.eq(Mux(self.o_gathers, config.beat_bytes - lane, 1)),
-            loops.last_batch.eq(loops.rows_left <= room),
-            in_batch.eq(Mux(loops.last_batch, loops.rows_left, room)),
             loops.rows.eq(room),
+        ]
+        fits = loops.rows_left <= room
+        m.d.sync += [
+            loops.last_batch.eq(fits),
+            in_batch.eq(Mux(fits, loops.rows_left, room)),
         ]
         with m.If(self.i_start):
             m.d.sync += lane.eq(self.i_place)
@@ -215,7 +236,7 @@ class ValueTransposer(wiring.Component):
             m.d.sync += lane.eq(Mux(self.o_gathers, 0, lane + 1))
         end = Signal(range(2 * config.beat_bytes))
         m.d.comb += end.eq(lane + in_batch)
-        m.d.comb += beat.strobe.eq(
+        m.d.sync += beat.strobe.eq(
             Cat((lane <= index) & (end > index) for index in range(config.beat_bytes))
         )
 
@@ -232,9 +253,7 @@ class ValueTransposer(wiring.Component):
             Cat(column[8 * k : 8 * k + 8] for column in columns) for k in range(_WORD_CODES)
         )
         exponents = Cat(Cat(low, high) for low, high in zip(lower, upper, strict=True))
-        m.d.comb += beat.data.eq(
-            Mux(beat.exponents, exponents, codes[channel[: (_WORD_CODES - 1).bit_length()]])
-        )
+        m.d.comb += beat.data.eq(Mux(beat.exponents, exponents, codes[channel]))
 
 
 class _Loops:
@@ -249,25 +268,36 @@ class _Loops:
         self.rows = Signal(range(lanes + 1), name=f"{name}_rows")
         """rows that end with a position's last group"""
         self.active = Signal(name=f"{name}_active")
-        self.last_row = self.rows_left == 1
+        self.last_row = Signal(name=f"{name}_last_row", reset_less=True)
         self.last_batch = Signal(name=f"{name}_last_batch")
-        self.last_k = k_left == 1
-        self.last_slot = slots_left == 1
+        self.last_k = Signal(name=f"{name}_last_k", reset_less=True)
+        self.last_slot = Signal(name=f"{name}_last_slot", reset_less=True)
         self.position_end = self.last_k & self.last_slot
         with m.If(job.i_start):
             m.d.sync += [
                 self.active.eq(1),
                 self.rows_left.eq(job.i_rows),
+                self.last_row.eq(job.i_rows == 1),
                 slots_left.eq(job.i_slots),
+                self.last_slot.eq(job.i_slots == 1),
                 k_left.eq(job.i_k_blocks),
+                self.last_k.eq(job.i_k_blocks == 1),
             ]
         with m.Elif(self.next):
-            m.d.sync += k_left.eq(k_left - 1)
+            m.d.sync += [k_left.eq(k_left - 1), self.last_k.eq(k_left == 2)]
             with m.If(self.last_k):
-                m.d.sync += [k_left.eq(job.i_k_blocks), slots_left.eq(slots_left - 1)]
+                m.d.sync += [
+                    k_left.eq(job.i_k_blocks),
+                    self.last_k.eq(job.i_k_blocks == 1),
+                    slots_left.eq(slots_left - 1),
+                    self.last_slot.eq(slots_left == 2),
+                ]
             with m.If(self.position_end):
                 m.d.sync += [
                     slots_left.eq(job.i_slots),
+                    self.last_slot.eq(job.i_slots == 1),
                     self.rows_left.eq(self.rows_left - self.rows),
+                    # Only where ``rows`` is 1; else nobody asks.
+                    self.last_row.eq(self.rows_left == 2),
                     self.active.eq(~self.last_batch),
                 ]

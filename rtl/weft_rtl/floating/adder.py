@@ -50,7 +50,6 @@ class FloatAdder(wiring.Component):
 
         # 1: the operand of larger magnitude first; how far to shift the other
         swap = Signal()
-        difference = Signal(8)
         large = Signal(16, reset_less=True)
         small_1 = Signal(16, reset_less=True)
         distance = Signal(5, reset_less=True)
@@ -64,13 +63,19 @@ class FloatAdder(wiring.Component):
         a_there, b_there = a.exponent.any(), b.exponent.any()
         m.d.comb += [
             swap.eq(self.i_a[:23] < self.i_b[:23]),
-            difference.eq(Mux(swap, b.exponent - a.exponent, a.exponent - b.exponent)),
         ]
+
+        def clamped(difference: Value) -> Value:
+            # 18 and more leave only a sticky bit
+            return difference[:5] | difference[5:8].any().replicate(5)
+
         m.d.sync += [
             large.eq(Cat(fraction_large, a_there | b_there)),
             small_1.eq(Cat(fraction_small, a_there & b_there)),
-            # 18 and more leave only a sticky bit
-            distance.eq(Mux(difference[5:].any(), 31, difference[:5])),
+            # both ways, as which operand is the larger one is known late
+            distance.eq(
+                Mux(swap, clamped(b.exponent - a.exponent), clamped(a.exponent - b.exponent))
+            ),
             exponent_1.eq(exponent_large),
             sign_1.eq(Mux(swap, sign_b, a.sign)),
             minus_1.eq(a.sign ^ sign_b),
@@ -89,63 +94,57 @@ class FloatAdder(wiring.Component):
         total_next = Signal(21)
         total = Signal(20, reset_less=True)
         zeros = Signal(5, reset_less=True)
-        exponent_3 = Signal(9, reset_less=True)
+        exponent_3 = Signal(8, reset_less=True)
+        small_exponent = Signal(5, reset_less=True)
+        next_to_last, last = Signal(reset_less=True), Signal(reset_less=True)
         # the lowest bit carries the 1 that completes the negation
         m.d.comb += total_next.eq(Cat(1, 0, 0, 0, large_2, 0) + Cat(minus_2, small, minus_2))
         m.d.sync += [
             total.eq(total_next[1:]),
             zeros.eq(leading_zeros(total_next[1:])),
             exponent_3.eq(exponent_2 + 2),
+            small_exponent.eq(exponent_2[:5] | exponent_2[5:].any().replicate(5)),
+            next_to_last.eq(exponent_2 == 253),
+            last.eq(exponent_2 == 254),
         ]
         sign_3 = pipeline(m, sign_2, 1, "sign_add")
 
         # 4: normalise and round. Only results shifted by one place at most are inexact (otherwise
         # the exponents differed by at most 1), so where to round is known before the shift, and
-        # whether that carries into the exponent. The exponent with and without the carry, and
-        # whether it is out of range, come while the shift is under way.
-        round_up, carry = Signal(), Signal()
-        normalised = Signal(20)
-        rounded = Signal(15)
+        # what is shifted further than by 3 places need not be rounded.
+        round_up = Signal()
         low_any = total[:2].any()
-        all_ones = Mux(
-            total[19], total[4:19].all(), Mux(total[18], total[3:18].all(), total[2:17].all())
-        )
-        m.d.comb += [
-            carry.eq(round_up & all_ones),
-            round_up.eq(
+        m.d.comb += round_up.eq(
+            Mux(
+                total[19],
+                total[3] & (total[4] | total[2] | low_any),
                 Mux(
-                    total[19],
-                    total[3] & (total[4] | total[2] | low_any),
-                    Mux(
-                        total[18],
-                        total[2] & (total[3] | low_any),
-                        total[17] & total[1] & (total[2] | total[0]),
-                    ),
-                )
-            ),
-            normalised.eq(total << zeros),
-            # Fractions overflow to 0, so the sum's bits are right in either case.
-            rounded.eq(normalised[4:19] + round_up),
-        ]
-        # exponent_3 - 1 - zeros, and one more; bit 9 is the sign
-        plain, carried, carried_twice = Signal(10), Signal(10), Signal(11)
-        minus_zeros = Cat(~zeros, Const(31, 5))
+                    total[18],
+                    total[2] & (total[3] | low_any),
+                    total[17] & total[1] & (total[2] | total[0]),
+                ),
+            )
+        )
+        near = Signal(20)
+        far = Signal(15)
+        rounded = Signal(23)
         m.d.comb += [
-            plain.eq(exponent_3 + minus_zeros),
-            carried_twice.eq(Cat(Const(1, 1), exponent_3) + Cat(Const(1, 1), minus_zeros)),
-            carried.eq(carried_twice[1:]),
+            near.eq(total << zeros[:2]),
+            far.eq((near << (zeros[2:] << 2))[4:19]),
+            # The exponent is exponent_2 + 1 - zeros, one more when rounding carries.
+            rounded.eq(
+                Cat(near[4:19], ~zeros, Const(7, 3)) + Cat(Const(0, 15), exponent_3) + round_up
+            ),
         ]
+        fraction = Mux(zeros[2:].any(), far, rounded[:15])
 
-        def too_small(exponent: Value) -> Value:
-            return exponent[9] | ~exponent.any()
-
-        def too_large(exponent: Value) -> Value:
-            return exponent[8] | exponent[:8].all()
-
-        is_zero = Mux(carry, too_small(carried), too_small(plain)) | ~total.any()
-        is_max = Mux(carry, too_large(carried), too_large(plain))
-        magnitude = Cat(rounded, Mux(carry, carried[:8], plain[:8]))
+        # The exponent can only grow by one, so whether it is out of range is known without it. One
+        # that becomes too small belongs to an exact result. A total of 0 has 20 zeros or more.
+        carry = round_up & near[4:19].all()
+        is_max = (last & (total[19] | (total[18] & carry))) | (next_to_last & total[19] & carry)
+        is_zero = (zeros > small_exponent) | (zeros[4] & zeros[2])
         result = Signal(FLOAT, reset_less=True)
-        m.d.sync += result.eq(Mux(is_zero, 0, Cat(Mux(is_max, MAX_MAGNITUDE, magnitude), sign_3)))
+        magnitude = Mux(is_max, MAX_MAGNITUDE, Cat(fraction, rounded[15:]))
+        m.d.sync += result.eq(Mux(is_zero, 0, Cat(magnitude, sign_3)))
         m.d.comb += self.o.eq(result)
         return m

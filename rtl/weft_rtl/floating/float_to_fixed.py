@@ -60,38 +60,43 @@ class FloatToFixed(wiring.Component):
         coarse, coarse_lost = Signal(window), Signal()
         aligned = Signal(window, reset_less=True)
         lost_1 = Signal(reset_less=True)
-        fine = Signal(3, reset_less=True)
+        fine = Signal(2, reset_less=True)
         saturate = Signal(reset_less=True)
+        full = Signal(reset_less=True)
         sign = Signal(reset_less=True)
         significand = Cat(Const(0, window - 16), i.fraction, i.exponent.any())
+        all_set = significand[window - bits :].all() if bits <= 16 else Const(0)
         m.d.comb += [
             distance.eq(BIAS + bits - 1 - self._fraction_bits - i.exponent),
             clamped.eq(Mux(distance[6:].any(), 63, distance[:6])),
         ]
         m.d.comb += coarse.eq(significand)
-        value, lost = shift_right_sticky(m, coarse, Cat(Const(0, 3), clamped[3:]), "coarse")
+        value, lost = shift_right_sticky(m, coarse, Cat(Const(0, 2), clamped[2:]), "coarse")
         m.d.comb += coarse_lost.eq(lost)
         m.d.sync += [
             aligned.eq(value),
             lost_1.eq(coarse_lost),
-            fine.eq(clamped[:3]),
+            fine.eq(clamped[:2]),
             saturate.eq((distance < 0) & i.exponent.any()),
+            # All bits of the magnitude are set, so it must not be rounded up.
+            full.eq(((distance < 0) & i.exponent.any()) | ((distance == 0) & all_set)),
             sign.eq(i.sign),
         ]
 
         # 2: round and negate in one addition: -(x + 1) is ~x
-        value, lost = shift_right_sticky(m, aligned, fine, "fine")
+        value = Signal(window)
         drop = window - bits
         magnitude = Signal(bits)
+        lost_2 = Signal()
         round_up = Signal()
         result = Signal(signed(self._width), reset_less=True)
         m.d.comb += [
-            magnitude.eq(Mux(saturate, ~Const(0, bits), value[drop:])),
-            round_up.eq(
-                value[drop - 1]
-                & (value[drop] | value[: drop - 1].any() | lost | lost_1)
-                & ~magnitude.all()
+            value.eq(aligned >> fine),
+            magnitude.eq(value[drop:] | saturate.replicate(bits)),
+            lost_2.eq(
+                lost_1 | Cat(aligned[: drop - 1 + k].any() for k in range(4)).bit_select(fine, 1)
             ),
+            round_up.eq(value[drop - 1] & (value[drop] | lost_2) & ~full),
         ]
         m.d.sync += result.eq(Cat(magnitude ^ sign.replicate(bits), sign) + (round_up ^ sign))
         m.d.comb += self.o.eq(result)

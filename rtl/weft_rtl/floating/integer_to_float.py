@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Integers to F24."""
 
-from amaranth import Cat, Const, Module, Mux, Shape, Signal
+from amaranth import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -61,28 +61,43 @@ class IntegerToFloat(wiring.Component):
         # Not of the magnitude, which comes late: its complement has the same leading zeros, but
         # for a power of two, where it has one more.
         zeros_next = leading_zeros(Mux(negative, ~self.i, self.i)[:width] | int(self._shape.signed))
-        zeros = Signal(len(zeros_next), reset_less=True)
+        zeros = Signal((width - 1).bit_length(), reset_less=True)
         sign = Signal(reset_less=True)
+        there = Signal(reset_less=True)
         m.d.comb += magnitude_next.eq(Mux(negative, -self.i, self.i))
-        m.d.sync += [magnitude.eq(magnitude_next), zeros.eq(zeros_next), sign.eq(negative)]
+        m.d.sync += [
+            magnitude.eq(magnitude_next),
+            zeros.eq(zeros_next),
+            sign.eq(negative),
+            there.eq(self.i.any()),
+        ]
 
         # 2: the set bit at the top becomes the hidden one
-        total = max(width, 18)
-        aligned = Signal(total)
-        rounded = Signal(23)
-        result = Signal(FLOAT, reset_less=True)
-        exponent = Signal(8)
-        top = BIAS + self._exponent + width - 1
         shifted = (magnitude << zeros)[: width + 1]
         # A power of two, shifted too far: all else is 0.
         over = shifted[width] if self._shape.signed else Const(0)
-        kept = aligned[total - 16 : total - 1] | over.replicate(15)
-        round_up = aligned[total - 17] & (aligned[total - 16] | aligned[: total - 17].any())
-        m.d.comb += [
-            aligned.eq(shifted[:width] << (total - width)),
-            exponent.eq(top - zeros),
-            rounded.eq(Cat(kept, exponent) + (over if self._exact else over | round_up)),
-        ]
-        m.d.sync += result.eq(Mux(aligned[-1] | over, Cat(rounded, sign), 0))
+        dropped = max(width - 16, 0)
+        kept = Cat(Const(0, max(16 - width, 0)), shifted[dropped : width - 1])
+        round_up = Const(0) if self._exact else self._round_up(m, magnitude, zeros)
+        # The exponent is top - zeros, as the sum of a constant and the complement of the zeros.
+        constant = BIAS + self._exponent + width - (1 << len(zeros))
+        rounded = Signal(23)
+        result = Signal(FLOAT, reset_less=True)
+        m.d.comb += rounded.eq(
+            Cat(kept, ~zeros, Const(0, 8 - len(zeros)))
+            + Cat(Const(0, 15), Mux(over, Const(constant + 1, 8), Const(constant, 8)))
+            + round_up
+        )
+        m.d.sync += result.eq(Mux(there, Cat(rounded, sign), 0))
         m.d.comb += self.o.eq(result)
         return m
+
+    def _round_up(self, m: Module, magnitude: Signal, zeros: Signal) -> Value:
+        """Whether to round up, for each number of zeros beside the shift, not after it."""
+        cases: list[Value] = []
+        for guard in reversed(range(self._shape.width - 16)):
+            # Negation does not move the lowest set bit.
+            lower = Signal(name=f"lower_{guard}", reset_less=True)
+            m.d.sync += lower.eq(self.i[:guard].any())
+            cases.append(magnitude[guard] & (magnitude[guard + 1] | lower))
+        return Cat(*cases, Const(0, (1 << len(zeros)) - len(cases))).bit_select(zeros, 1)

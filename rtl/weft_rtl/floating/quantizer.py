@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """F24 to the codes of a block."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft_arch.blocks import KEY_BITS, LOW_PLANE_BITS
-from weft_rtl.floating.formats import BIAS, FLOAT, fields, shift_right_sticky
+from weft_rtl.floating.formats import BIAS, FLOAT, fields
 
 __all__ = ["Quantizer", "block_exponent", "low_plane_exponent"]
 
@@ -97,22 +97,29 @@ class Quantizer(wiring.Component):
             low.eq(self.i_low if self._with_narrow else 0),
         ]
 
-        # 2: shift, round and negate in one addition: -(x + 1) is ~x
-        value, lost = shift_right_sticky(m, significand, clamped, "value")
+        # 2: shift, round and negate in one addition: -(x + 1) is ~x. What is lost, and whether all
+        # bits of the code are set already, is found beside the shift.
+        value = Signal(16)
         drop = 16 - bits
         magnitude = Signal(bits)
-        largest = Mux(narrow, Const(127, bits), ~Const(0, bits))
+        lost = Signal()
+        full = Signal()
         round_up = Signal()
         result = Signal(signed(self._bits), reset_less=True)
         m.d.comb += [
+            value.eq(significand >> clamped),
             # of a low plane's values the largest is not shifted
             magnitude.eq(Mux(low, value[2 : 2 + LOW_PLANE_BITS], value[drop:])),
-            round_up.eq(
-                value[drop - 1]
-                & (value[drop] | value[: drop - 1].any() | lost)
-                & (value[drop:] != largest)
-                & ~wide
+            lost.eq(
+                Cat(significand[k] & (clamped + drop > k + 1) for k in range(16)).any(),
             ),
+            full.eq(
+                significand[16 - 7 :].all()
+                & Mux(
+                    narrow, clamped == bits - 7, (clamped == 0) & significand[drop : 16 - 7].all()
+                )
+            ),
+            round_up.eq(value[drop - 1] & (value[drop] | lost) & ~(full | wide)),
         ]
         m.d.sync += result.eq(Cat(magnitude ^ sign.replicate(bits), sign) + (round_up ^ sign))
         m.d.comb += self.o.eq(result)

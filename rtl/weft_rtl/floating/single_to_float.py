@@ -13,7 +13,8 @@ __all__ = ["SingleToFloat"]
 class SingleToFloat(wiring.Component):
     """A binary32 pattern rounded to F24: `weft_arch.float24.from_float32`.
 
-    Infinity and NaN saturate. One case per cycle, `LATENCY` = 1 cycle. Area: about 70 LUT4.
+    Infinity and NaN saturate. One case per cycle, `LATENCY` = 1 cycle: round; the result comes out
+    of the logic behind the register, for the user's register. Area: about 70 LUT4.
 
     Members
     -------
@@ -34,17 +35,23 @@ class SingleToFloat(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The pipeline."""
         m = Module()
-        magnitude, exponent, sign = self.i[8:31], self.i[23:31], self.i[31]
+        # 1
         round_up = self.i[7] & (self.i[8] | self.i[:7].any())
-        rounded = Signal(23)
-        kept = Signal(23)
-        result = Signal(FLOAT, reset_less=True)
-        m.d.comb += [
-            rounded.eq(magnitude + round_up),
-            kept.eq(Mux(exponent.all() | rounded[15:].all(), MAX_MAGNITUDE, rounded)),
+        rounded = Signal(23, reset_less=True)
+        sign = Signal(reset_less=True)
+        special, normal = Signal(reset_less=True), Signal(reset_less=True)
+        half = Signal(reset_less=True)
+        m.d.sync += [
+            rounded.eq(self.i[8:31] + round_up),
+            sign.eq(self.i[31]),
+            special.eq(self.i[23:31].all()),
+            normal.eq(self.i[23:31].any()),
+            # A subnormal is half a 16-bit significand's unit or less below 2**-126, or becomes 0.
+            half.eq(self.i[6:23].all()),
         ]
-        # A subnormal is half a 16-bit significand's unit or less below 2**-126, or becomes zero.
-        tiny = Mux(self.i[6:23].all(), Cat(Const(1 << 15, 23), sign), 0)
-        m.d.sync += result.eq(Mux(exponent.any(), Cat(kept, sign), tiny))
-        m.d.comb += self.o.eq(result)
+
+        # behind it
+        kept = Mux(special | rounded[15:].all(), MAX_MAGNITUDE, rounded)
+        tiny = Cat(Const(1 << 15, 23), sign)
+        m.d.comb += self.o.eq(Mux(normal, Cat(kept, sign), Mux(half, tiny, 0)))
         return m

@@ -19,6 +19,7 @@ from amaranth.lib.wiring import In, Out, connect
 from weft_arch.config import Configuration
 from weft_rtl.dma.axi import axi4_signature
 from weft_rtl.soc.sdram_core import SdramCore
+from weft_rtl.soc.sdram_crossing import Crossing
 from weft_rtl.soc.sdram_interfaces import masked_beat, sdram_pads_signature, segment
 from weft_rtl.soc.sdram_reads import ReadSide
 from weft_rtl.soc.sdram_timing import SdramTiming
@@ -142,33 +143,24 @@ class SdramController(wiring.Component):
             outer, side = getattr(self.pads, name), getattr(core.pads, name)
             m.d.comb += outer.eq(side) if member.flow is Out else side.eq(outer)
 
+        beat = 8 * timing.beat_bytes
         there = {"w_domain": "sync", "r_domain": "sdram_logic"}
         back = {"w_domain": "sdram_logic", "r_domain": "sync"}
-        segments = fifo.AsyncFIFO(width=segment(timing).size, depth=4, **there)
-        written = fifo.AsyncFIFO(width=masked_beat(timing).size, depth=16, **there)
-        arrived = fifo.AsyncFIFO(width=8 * timing.beat_bytes, depth=16, **back)
-        read = fifo.SyncFIFOBuffered(width=8 * timing.beat_bytes, depth=_READ_QUEUE_BEATS)
-        m.submodules.segments, m.submodules.written = segments, written
-        m.submodules.arrived, m.submodules.read = arrived, read
-        for queue, source, sink in (
-            (segments, arbiter.o, core.i),
-            (written, writes.o_beats, core.i_beats),
-        ):
-            m.d.comb += [
-                queue.w_data.eq(source.payload),
-                queue.w_en.eq(source.valid),
-                source.ready.eq(queue.w_rdy),
-                sink.payload.eq(queue.r_data),
-                sink.valid.eq(queue.r_rdy),
-                queue.r_en.eq(sink.ready),
-            ]
+        m.submodules.segments = segments = Crossing(segment(timing), places=4, **there)
+        m.submodules.written = written = Crossing(masked_beat(timing), **there)
+        m.submodules.arrived = arrived = Crossing(beat, **back)
+        read = m.submodules.read = fifo.SyncFIFOBuffered(width=beat, depth=_READ_QUEUE_BEATS)
+        connect(m, arbiter.o, segments.i)
+        connect(m, segments.o, core.i)
+        connect(m, writes.o_beats, written.i)
+        connect(m, written.o, core.i_beats)
         m.d.comb += [
-            arrived.w_data.eq(core.o_beat),
-            arrived.w_en.eq(core.o_beat_valid),
+            arrived.i.payload.eq(core.o_beat),
+            arrived.i.valid.eq(core.o_beat_valid),
             # What was asked for has a place, so this never waits.
-            arrived.r_en.eq(1),
-            read.w_data.eq(arrived.r_data),
-            read.w_en.eq(arrived.r_rdy),
+            arrived.o.ready.eq(1),
+            read.w_data.eq(arrived.o.payload),
+            read.w_en.eq(arrived.o.valid),
             reads.i.payload.eq(read.r_data),
             reads.i.valid.eq(read.r_rdy),
             read.r_en.eq(reads.i.ready),

@@ -3,9 +3,9 @@
 
 from typing import Any
 
-from amaranth import Cat, ClockSignal, Module, Signal
+from amaranth import Cat, ClockSignal, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft_rtl.soc.sdram_columns import ColumnEngine
 from weft_rtl.soc.sdram_interfaces import (
@@ -79,33 +79,18 @@ class SdramCore(wiring.Component):
         columns = m.submodules.columns = ColumnEngine(timing)
         connect(m, rows.o, columns.i)
 
-        # A register between each queue and its user: the queues' logic is deep.
-        next_segment: Any = Signal(self.i.payload.shape())
-        next_valid = Signal()
-        beat: Any = Signal(self.i_beats.payload.shape())
-        beat_ready = Signal()
-        taken = Signal()
         m.d.comb += [
-            self.i.ready.eq(~next_valid),
-            rows.i.valid.eq(next_valid),
-            rows.i.payload.eq(next_segment),
-            self.i_beats.ready.eq(~beat_ready),
-            columns.i_beat_ready.eq(beat_ready),
-            taken.eq(columns.o_issue & columns.o_write),
+            columns.i_beat_ready.eq(self.i_beats.valid),
+            # In the cycle after its command, which is when it is looked at.
+            self.i_beats.ready.eq(columns.o_take),
             rows.i_column.eq(columns.o_issue),
+            rows.i_column_issued.eq(columns.o_issued),
             rows.i_column_write.eq(columns.o_write),
             rows.i_busy.eq(columns.o_busy),
             rows.i_bank.eq(columns.o_bank),
             self.o_ready.eq(rows.o_ready),
         ]
-        with m.If(~next_valid):
-            m.d.sync += [next_valid.eq(self.i.valid), next_segment.eq(self.i.payload)]
-        with m.Elif(rows.i.ready):
-            m.d.sync += next_valid.eq(0)
-        with m.If(~beat_ready):
-            m.d.sync += [beat_ready.eq(self.i_beats.valid), beat.eq(self.i_beats.payload)]
-        with m.Elif(taken):
-            m.d.sync += beat_ready.eq(0)
+        connect(m, flipped(self.i), rows.i)
 
         # First register: the command, and the beat that is written.
         command: Any = Signal(command_word(timing.part), init={"command": SdramCommand.NOP})
@@ -113,19 +98,17 @@ class SdramCore(wiring.Component):
         masks = Signal(timing.beat_bytes)
         driving = Signal(words)
         m.d.sync += [
-            command.command.eq(SdramCommand.NOP),
+            command.eq(Mux(columns.o_issued, columns.o_command, rows.o_command)),
             sending.eq(sending >> width),
             masks.eq(masks >> width // 8),
             driving.eq(driving >> 1),
         ]
-        with m.If(rows.o_issue):
-            m.d.sync += command.eq(rows.o_command)
-        with m.If(columns.o_issue):
-            m.d.sync += command.eq(columns.o_command)
-        with m.If(taken):
+        with m.If(~columns.o_issued & ~rows.o_issued):
+            m.d.sync += command.command.eq(SdramCommand.NOP)
+        with m.If(self.i_beats.ready):
             m.d.sync += [
-                sending.eq(beat.data),
-                masks.eq(~beat.strobe),
+                sending.eq(self.i_beats.payload.data),
+                masks.eq(~self.i_beats.payload.strobe),
                 driving.eq((1 << words) - 1),
             ]
 
@@ -154,7 +137,7 @@ class SdramCore(wiring.Component):
         # Read data: words come together, first word lowest.
         reading = Signal(self._read_delay + words)
         m.d.sync += [
-            reading.eq(Cat(columns.o_issue & ~columns.o_write, reading)),
+            reading.eq(Cat(columns.o_issued & ~columns.o_write, reading)),
             self.o_beat.eq(Cat(self.o_beat[width:], received)),
         ]
         m.d.comb += self.o_beat_valid.eq(reading[-1])

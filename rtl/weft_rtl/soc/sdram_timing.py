@@ -146,7 +146,7 @@ class SdramTiming:
             f"least {part.clock_ns_latency_3} ns",
         )
         # `RowEngine` takes at least this long between two ACTIVATEs without a timer for it.
-        spacing = self.activate_to_column_cycles + 3
+        spacing = self.activate_to_column_cycles + 6
         _check(
             self.cycles(part.activate_to_activate_ns) <= spacing,
             f"{part.name} needs {self.cycles(part.activate_to_activate_ns)} cycles between "

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,8 @@ from weft_rtl.soc.sdram_reads import legal_burst
 from weft_rtl.soc.sdram_timing import SdramTiming
 
 __all__ = ["WriteSide"]
+
+_SEGMENTS = 16
 
 
 class WriteSide(wiring.Component):
@@ -33,7 +35,7 @@ class WriteSide(wiring.Component):
     Parameters
     ----------
     queue_beats : int
-        Places for beats, at least `SEGMENT_BEATS`.
+        Places for beats, at least `SEGMENT_BEATS` + 4.
     """
 
     axi: Any
@@ -62,20 +64,23 @@ class WriteSide(wiring.Component):
         queue = m.submodules.queue = fifo.SyncFIFOBuffered(
             width=masked_beat(timing).size, depth=self._queue_beats
         )
-        segments = m.submodules.segments = fifo.SyncFIFOBuffered(width=entry.size, depth=16)
+        segments = m.submodules.segments = fifo.SyncFIFOBuffered(width=entry.size, depth=_SEGMENTS)
         answers = m.submodules.answers = fifo.SyncFIFOBuffered(width=answer.size, depth=16)
 
         # Beats in, and a segment at every boundary and at the end of a burst.
         place = Signal(range(timing.size_beats))
         count = Signal(range(SEGMENT_BEATS))
         left = Signal(9)
+        active, last = Signal(), Signal()  # left is not 0, is 1
+        room = Signal()
         error = Signal()
         identifier = Signal(AXI_ID_WIDTH)
-        taken, ends, last = Signal(), Signal(), Signal()
+        taken, ends = Signal(), Signal()
+        # The levels are a cycle old, a segment is a cycle on its way, and one place is to spare.
+        m.d.sync += room.eq((segments.level <= _SEGMENTS - 4) & (queue.level <= queue.depth - 4))
         m.d.comb += [
-            axi.awready.eq(left == 0),
-            last.eq(left == 1),
-            axi.wready.eq((left != 0) & segments.w_rdy & queue.w_rdy),
+            axi.awready.eq(~active),
+            axi.wready.eq(active & room),
             taken.eq(axi.wvalid & axi.wready),
             ends.eq(last | (~error & (place % SEGMENT_BEATS == SEGMENT_BEATS - 1))),
             queue.w_data.eq(axi.wdata | axi.wstrb << 8 * timing.beat_bytes),
@@ -86,29 +91,41 @@ class WriteSide(wiring.Component):
             m.d.sync += [
                 place.eq(axi.awaddr >> beat_shift),
                 left.eq(axi.awlen + 1),
+                active.eq(1),
+                last.eq(axi.awlen == 0),
                 error.eq(~legal),
                 identifier.eq(axi.awid),
                 count.eq(0),
             ]
         with m.If(taken):
-            m.d.sync += [left.eq(left - 1), place.eq(place + 1), count.eq(Mux(ends, 0, count + 1))]
-        made: Any = Signal(entry)
-        m.d.comb += [
-            made.segment.address.eq(place - count),
+            m.d.sync += [
+                left.eq(left - 1),
+                active.eq(~last),
+                last.eq(left == 2),
+                place.eq(place + 1),
+                count.eq(Mux(ends, 0, count + 1)),
+            ]
+        made: Any = Signal(entry, reset_less=True)
+        in_segment = len(count)
+        m.d.sync += [
+            # A segment does not cross a multiple of its longest.
+            made.segment.address.eq(
+                Cat((place[:in_segment] - count)[:in_segment], place[in_segment:])
+            ),
             made.segment.beats.eq(count + 1),
             made.segment.write.eq(1),
             made.last.eq(last),
             made.error.eq(error),
             made.id.eq(identifier),
-            segments.w_data.eq(made),
             segments.w_en.eq(taken & ends),
         ]
+        m.d.comb += segments.w_data.eq(made)
 
         # Segments out; an answer with each burst's last.
         head: Any = data.View(entry, segments.r_data)
         there, gone = Signal(), Signal()
+        m.d.sync += there.eq(segments.r_rdy & answers.w_rdy & ~gone)
         m.d.comb += [
-            there.eq(segments.r_rdy & answers.w_rdy),
             self.o.valid.eq(there & ~head.error),
             self.o.payload.eq(head.segment),
             gone.eq(there & (head.error | self.o.ready)),

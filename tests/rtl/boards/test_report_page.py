@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from weft_rtl.bitstream.tools import BuildError
+from weft_rtl.boards.board import BoardChanges
 from weft_rtl.boards.build import board_design, board_digest
 from weft_rtl.boards.report_page import BEGIN, END, recorded_reports, section, with_section
 
@@ -60,12 +61,33 @@ def test_an_unknown_board_is_refused() -> None:
 
 
 def test_a_board_may_have_another_accelerator() -> None:
-    small = board_design("ulx3s_85f", bytes(4), preset="tiny")
+    small = board_design("ulx3s_85f", bytes(4), changes=BoardChanges(preset="tiny"))
     assert small.name == "ulx3s_85f_tiny"
     assert small.hard_multipliers == 128  # all its cells
-    assert board_design("ulx3s_85f", bytes(4), preset="default").name == "ulx3s_85f"
-    with pytest.raises(BuildError, match=r"^ulx3s_85f: preset 'none' is unknown; there are tiny, "):
-        board_design("ulx3s_85f", bytes(4), preset="none")
+    same = BoardChanges(preset="default", clock_mhz=80)
+    assert board_design("ulx3s_85f", bytes(4), changes=same).name == "ulx3s_85f"
+
+
+def test_a_board_may_have_other_clocks() -> None:
+    slow = BoardChanges(clock_mhz=50, sdram_mhz=100)
+    design = board_design("ulx3s_85f", bytes(4), changes=slow)
+    assert design.name == "ulx3s_85f_50mhz_sdram_100mhz"
+    assert 'half_clock" 25 MHZ' in design.constraints
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (BoardChanges(preset="none"), "ulx3s_85f: preset 'none' is unknown; there are tiny, "),
+        (BoardChanges(clock_mhz=30), "ulx3s_85f: clock_hz is 30000000; the SDRAM moves 33333333 "),
+        (BoardChanges(clock_mhz=1), "baud is 3000000; a clock of 1000000 Hz allows at most "),
+        (BoardChanges(sdram_mhz=200), "200000000 Hz is a period of 5.00 ns; .* needs at least "),
+        (BoardChanges(clock_mhz=79), "the PLL cannot make 79000000 Hz and 133333333 Hz of "),
+    ],
+)
+def test_a_board_that_cannot_be_is_refused(changes: BoardChanges, told: str) -> None:
+    with pytest.raises(BuildError, match=f"^{told}"):
+        board_design("ulx3s_85f", bytes(4), changes=changes)
 
 
 @pytest.mark.skipif(not RECORDED, reason="no build is recorded")

@@ -81,10 +81,10 @@ async def bandwidth(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("kind", "cycles", "least"),
     [
-        ("sequential_reads", 49_565, 0.95),
-        ("random_reads", 17_292, 0.94),
-        ("sequential_writes", 49_096, 0.95),
-        ("mixed", 49_864, 0.95),
+        ("sequential_reads", 49_572, 0.95),
+        ("random_reads", 17_420, 0.94),
+        ("sequential_writes", 49_223, 0.95),
+        ("mixed", 49_962, 0.95),
     ],
 )
 def test_bandwidth(kind: str, cycles: int, least: float) -> None:
