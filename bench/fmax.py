@@ -6,7 +6,8 @@
 BLOCK is the name of a component of `weft_rtl`, as ScaledAccumulator or WeftTop. Its ports get a
 register each, as in the whole design. Prints cells, the clock and the longest paths, one for each
 register that they end in, and writes everything to ``build/fmax/BLOCK``. Logic alone on an empty
-die is placed better than in a full one, so a clock is an upper bound.
+die is placed better than in a full one, so a clock is an upper bound. On a Gowin part every cell
+of the array gets a multiplier of the part.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from weft_arch.config import PRESETS, preset
 from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.flow import build
 from weft_rtl.bitstream.out_of_context import OutOfContext
-from weft_rtl.bitstream.parts import PARTS
+from weft_rtl.bitstream.parts import PARTS, EcpPart
 from weft_rtl.bitstream.tools import BuildError
 from weft_rtl.soc.sdram_timing import ULX3S, SdramTiming
 from weft_rtl.top import ECP5_HARD_MULTIPLIERS
@@ -79,12 +80,14 @@ def main() -> None:
     config = preset(options.preset)
     top = OutOfContext(make(options.block, options.preset), DOMAINS.get(options.block, {}))
     clocks = {port: options.mhz or MHZ[domain] for port, domain in top.clocks.items()}
+    part = PARTS[options.part]
+    hard = ECP5_HARD_MULTIPLIERS if isinstance(part, EcpPart) else config.cells
     design = Design(
         name="alone",
-        part=PARTS[options.part],
+        part=part,
         component=top,
-        constraints="".join(f'FREQUENCY PORT "{p}" {mhz} MHZ;\n' for p, mhz in clocks.items()),
-        hard_multipliers=min(ECP5_HARD_MULTIPLIERS, config.cells),
+        constraints="".join(part.frequency("PORT", port, mhz) for port, mhz in clocks.items()),
+        hard_multipliers=min(hard, config.cells),
         activation_bits=config.activation_bits,
     )
     begin = time.monotonic()

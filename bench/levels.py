@@ -23,11 +23,13 @@ from weft_arch.config import PRESETS, preset
 from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.levels import EstimatedPath, estimated_paths
 from weft_rtl.bitstream.out_of_context import OutOfContext
-from weft_rtl.bitstream.parts import PARTS
+from weft_rtl.bitstream.parts import PARTS, EcpPart
 from weft_rtl.bitstream.synthesis import NETLIST, synthesize
 from weft_rtl.bitstream.tools import BuildError
 from weft_rtl.boards.build import board_design
 from weft_rtl.top import ECP5_HARD_MULTIPLIERS
+
+_ECP5_PARTS = sorted(name for name, part in PARTS.items() if isinstance(part, EcpPart))
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("--netlist", type=Path)
     parser.add_argument("--top", default="alone", help="Top module of --netlist.")
     parser.add_argument("--preset", default="default", choices=sorted(PRESETS))
-    parser.add_argument("--part", default="LFE5U-85F", choices=sorted(PARTS))
+    parser.add_argument("--part", default="LFE5U-85F", choices=_ECP5_PARTS)
     parser.add_argument("--ns", type=float, default=10.0, help="Count registers above this.")
     parser.add_argument("--lines", type=int, default=40)
     options = parser.parse_args()

@@ -73,7 +73,11 @@ def build(
         missed |= not met
         wanted = f"{clock['wanted_mhz']:.1f} MHz wanted"
         output.print(f"{name}: {clock['mhz']:.1f} MHz, {wanted}{'' if met else ', MISSED'}")
-    errors.print(f"{folder / BITSTREAM}, report.json and placement.svg beside it", soft_wrap=True)
+    if (folder / BITSTREAM).is_file():
+        made = f"{folder / BITSTREAM}, report.json and placement.svg beside it"
+    else:
+        made = f"{folder / 'report.json'}, placement.svg beside it; no bitstream for this part"
+    errors.print(made, soft_wrap=True)
     if missed:
         raise WeftError("a clock misses its constraint; try another --seed, or a lower --mhz.")
 
@@ -89,14 +93,14 @@ def load(
     ] = False,
 ) -> None:
     """Program a board with the bitstream that `weft board build` made; needs openFPGALoader."""
+    if board not in LOADER_NAMES:
+        known = ", ".join(LOADER_NAMES)
+        raise WeftError(f"{LOADER} is not known to program {shown(board)}; there are {known}.")
     bitstream = _folder(board, preset, mhz, sdram_mhz, output_folder) / BITSTREAM
     if not bitstream.is_file():
         raise FileError(f"{bitstream} is not there; weft board build {board} makes it.")
     if shutil.which(LOADER) is None:
         raise WeftError(f"{LOADER} is not installed or not in PATH; it programs the board.")
-    if board not in LOADER_NAMES:
-        known = ", ".join(LOADER_NAMES)
-        raise WeftError(f"{LOADER} is not known to program {shown(board)}; there are {known}.")
     where = ["--write-flash"] if flash else []
     ended = subprocess.run(
         [LOADER, "--board", LOADER_NAMES[board], *where, str(bitstream)], check=False

@@ -2,8 +2,9 @@
 """Which modules get a row and a colour of their own."""
 
 from collections import Counter
+from collections.abc import Collection
 
-from weft_rtl.bitstream.netlist import COUNTED, Netlist
+from weft_rtl.bitstream.netlist import Netlist
 
 __all__ = ["Blocks"]
 
@@ -23,9 +24,9 @@ class Blocks:
         The blocks, in the order of the tree.
     """
 
-    def __init__(self, netlist: Netlist) -> None:
+    def __init__(self, netlist: Netlist, kinds: Collection[str]) -> None:
         self._top = netlist.top
-        own = Counter(cell.module for cell in netlist.cells.values() if cell.kind in COUNTED)
+        own = Counter(cell.module for cell in netlist.cells.values() if cell.kind in kinds)
         smallest = sum(own.values()) / SMALLEST_PART
         self._kept = {self._top}
         for module in sorted(_with_parents(own), key=lambda name: -name.count(".")):

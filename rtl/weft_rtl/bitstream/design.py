@@ -10,8 +10,9 @@ from typing import Any
 from amaranth.back import rtlil
 
 from weft_rtl.array.ecp5_multiplier import Ecp5Target, black_boxes, techmap
+from weft_rtl.array.gowin_multiplier import gowin_techmap
 from weft_rtl.bitstream.floorplan import array_places
-from weft_rtl.bitstream.parts import EcpPart
+from weft_rtl.bitstream.parts import GowinPart, Part
 
 __all__ = ["Design", "with_collisions_free", "with_plain_names"]
 
@@ -33,14 +34,14 @@ class Design:
     -------
     name : str
         Name of the top module and of the files.
-    part : EcpPart
+    part : Part
         What it is built for.
     component : Any
         The top; its ports are pins.
     constraints : str
         Text of the constraint file: pins, their electrical standards, clocks.
     hard_multipliers : int
-        Cells of the array that get a MULT18X18D.
+        Cells of the array that get a multiplier of the part; on a Gowin part all of them.
     activation_bits : int
         Of the configuration: the width of the array's multipliers.
     sources : tuple[str, ...]
@@ -48,7 +49,7 @@ class Design:
     """
 
     name: str
-    part: EcpPart
+    part: Part
     component: Any
     constraints: str
     hard_multipliers: int
@@ -79,6 +80,8 @@ class Design:
     @property
     def techmap(self) -> str:
         """Verilog of what the black boxes are on this part."""
+        if isinstance(self.part, GowinPart):
+            return gowin_techmap(self.activation_bits)
         return techmap(self.activation_bits)
 
     @property

@@ -7,7 +7,7 @@ longer than they need be, and half of all wires of the chip are the array's.
 """
 
 from weft_arch.config import BLOCK
-from weft_rtl.bitstream.parts import EcpPart
+from weft_rtl.bitstream.parts import EcpPart, Part
 
 __all__ = ["array_places"]
 
@@ -16,7 +16,7 @@ _SITES = (0, 1, 4, 5)
 _CELL = "multiplier_{row}_{column}.multiplier"
 
 
-def array_places(part: EcpPart, hard_multipliers: int) -> dict[str, str]:
+def array_places(part: Part, hard_multipliers: int) -> dict[str, str]:
     """The end of a cell's name, and its site; empty where the plan does not fit the part.
 
     A block takes two rows of two columns of the array, whose weights come with three enables; it
@@ -37,7 +37,9 @@ def array_places(part: EcpPart, hard_multipliers: int) -> dict[str, str]:
         Cells of the array with a MULT18X18D, column by column.
     """
     pairs = BLOCK // 2
-    if len(part.multiplier_rows) != 3 or hard_multipliers != 4 * BLOCK:
+    if not isinstance(part, EcpPart) or len(part.multiplier_rows) != 3:
+        return {}
+    if hard_multipliers != 4 * BLOCK:
         return {}
     first, middle, last = part.multiplier_rows
     columns = part.multiplier_columns

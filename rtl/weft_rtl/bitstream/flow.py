@@ -10,7 +10,7 @@ from typing import Any
 
 from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.netlist import Netlist, read_netlist
-from weft_rtl.bitstream.parts import EcpPart
+from weft_rtl.bitstream.parts import EcpPart, Part
 from weft_rtl.bitstream.paths import longest_paths
 from weft_rtl.bitstream.picture import placement_picture
 from weft_rtl.bitstream.place_and_route import (
@@ -23,7 +23,7 @@ from weft_rtl.bitstream.place_and_route import (
 )
 from weft_rtl.bitstream.report import cells_there, cells_used, make_report
 from weft_rtl.bitstream.synthesis import NETLIST, synthesize
-from weft_rtl.bitstream.tools import BuildError, Progress, tool_versions
+from weft_rtl.bitstream.tools import BuildError, Progress, require, tool_versions
 
 __all__ = ["PICTURE", "REPORT", "build"]
 
@@ -49,7 +49,7 @@ def build(
         Of the placer.
     bitstream : bool
         Make one, for which every port needs a pin; otherwise ports without one are placed
-        anywhere.
+        anywhere. For a Gowin part none is made, pins or not.
     digest : str | None
         What the report says the design is known by; None: its own digest.
 
@@ -64,7 +64,10 @@ def build(
     except OSError as error:
         raise BuildError(f"{folder} cannot be made: {error.strerror}.") from error
     progress("generate", 0.0)
-    versions = tool_versions()
+    tools = "pyosys", design.part.tool
+    for module in tools:
+        require(module)
+    versions = tool_versions(*tools)
     report_of = partial(
         make_report, design, digest=digest or design.digest, seed=seed, versions=versions
     )
@@ -81,10 +84,10 @@ def build(
         key,
         (TIMING, PLACED, DELAYS),
         lambda: place_and_route(
-            design, folder, seed=seed, all_pins_named=bitstream, progress=progress
+            design, unplaced, folder, seed=seed, all_pins_named=bitstream, progress=progress
         ),
     )
-    if bitstream:
+    if bitstream and isinstance(design.part, EcpPart):
         _step(folder, "pack", key, (BITSTREAM,), lambda: pack(design, folder, progress))
     progress("report", 0.0)
     netlist = read_netlist(folder / NETLIST, folder / PLACED, design.name)
@@ -96,9 +99,9 @@ def build(
     return report
 
 
-def _lacking(part: EcpPart, netlist: Netlist) -> str:
+def _lacking(part: Part, netlist: Netlist) -> str:
     """Which cells the part has too few of, in words."""
-    used, there = cells_used(netlist), cells_there(part)
+    used, there = cells_used(part, netlist), cells_there(part)
     return ", ".join(f"{used[k]:,} of {there[k]:,} {k}" for k in there if used[k] > there[k])
 
 

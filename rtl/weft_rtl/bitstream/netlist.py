@@ -4,17 +4,22 @@
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from weft_rtl.bitstream.synthesis import BLOCK_ATTRIBUTE
 
-__all__ = ["COUNTED", "Cell", "Netlist", "read_netlist"]
+__all__ = ["Cell", "Netlist", "read_netlist"]
 
-COUNTED = ("LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "MULT18X18D", "DP16KD")
-"""Kinds of cell that a report counts."""
-_PLACE = re.compile(r"X(\d+)/Y(\d+)/")
+_PLACE = re.compile(r"X(\d+)/?Y(\d+)/")
+_GOWIN_KINDS = {
+    "LUT4": re.compile(r"LUT[1-4]"),
+    "DFF": re.compile(r"DFF[A-Z]*"),
+    "BSRAM": re.compile(r"(DP|SDP)(B|X9B)|SP(X9)?|pROM(X9)?"),
+}
+"""Names for the variants of a cell that take the same place."""
+_GOWIN_MEMORIES = ("BSRAM", "RAM16SDP4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +29,7 @@ class Cell:
     Members
     -------
     kind : str
-        Of `COUNTED`, or another.
+        As the part's library calls it; for variants of one cell of a Gowin part one name.
     module : str
         The module that it came from, "top.machine.compute"; logic belongs to the module of what
         it feeds.
@@ -45,10 +50,17 @@ class Netlist:
     -------
     top : str
         Name of the top module.
+    ports : tuple[str, ...]
+        Of the top module, bit by bit: ``name`` or ``name[bit]``.
+    clocks : dict[str, str]
+        The input whose buffer drives a net, by every name of the net; empty for a family whose
+        nets keep the names of ports.
     cells : dict[str, Cell]
     """
 
     top: str
+    ports: tuple[str, ...] = ()
+    clocks: dict[str, str] = field(default_factory=dict)
     cells: dict[str, Cell]
 
     def module_of(self, cell: str) -> str:
@@ -64,13 +76,41 @@ def read_netlist(netlist: Path, placed: Path | None, top: str) -> Netlist:
     module = json.loads(netlist.read_text())["modules"][top]
     found: dict[str, Any] = module["cells"]
     places = _places(json.loads(placed.read_text())) if placed else {}
-    modules = _with_logic(_labels(found), found, top)
+    modules = _with_logic(_labels(found, top), found, top)
     cells = {
-        name: Cell(kind=entry["type"], module=modules[name], place=places.get(name))
+        name: Cell(kind=_kind(entry["type"]), module=modules[name], place=places.get(name))
         for name, entry in found.items()
         if not entry["type"].startswith("$")
     }
-    return Netlist(top=top, cells=cells)
+    return Netlist(top=top, ports=_ports(module), clocks=_clocks(module), cells=cells)
+
+
+def _kind(cell_type: str) -> str:
+    named = (kind for kind, types in _GOWIN_KINDS.items() if types.fullmatch(cell_type))
+    return next(named, cell_type)
+
+
+def _ports(module: Any) -> tuple[str, ...]:
+    return tuple(
+        name if len(port["bits"]) == 1 else f"{name}[{bit}]"
+        for name, port in module["ports"].items()
+        for bit in range(len(port["bits"]))
+    )
+
+
+def _clocks(module: Any) -> dict[str, str]:
+    """The ports in front of input buffers, by every name of the net behind."""
+    ports = {p["bits"][0]: name for name, p in module["ports"].items() if len(p["bits"]) == 1}
+    behind = {
+        entry["connections"]["O"][0]: ports[entry["connections"]["I"][0]]
+        for entry in module["cells"].values()
+        if entry["type"] == "IBUF" and entry["connections"]["I"][0] in ports
+    }
+    return {
+        name: behind[net["bits"][0]]
+        for name, net in module["netnames"].items()
+        if len(net["bits"]) == 1 and net["bits"][0] in behind
+    }
 
 
 def _places(design: Any) -> dict[str, tuple[int, int]]:
@@ -87,13 +127,22 @@ def _places(design: Any) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _labels(cells: dict[str, Any]) -> dict[str, str]:
-    """The cells that still carry the label given before flattening."""
-    return {
+def _labels(cells: dict[str, Any], top: str) -> dict[str, str]:
+    """The cells that still carry the label given before flattening, and the memories of a Gowin
+    part, which lose it but keep a name that begins with their module's."""
+    labels = {
         name: entry["attributes"][BLOCK_ATTRIBUTE]
         for name, entry in cells.items()
         if BLOCK_ATTRIBUTE in entry["attributes"]
     }
+    modules = set(labels.values())
+    for name, entry in cells.items():
+        if name not in labels and _kind(entry["type"]) in _GOWIN_MEMORIES:
+            module = f"{top}.{name}"
+            while module and module not in modules:
+                module = module.rpartition(".")[0]
+            labels[name] = module or top
+    return labels
 
 
 def _with_logic(labels: dict[str, str], cells: dict[str, Any], top: str) -> dict[str, str]:

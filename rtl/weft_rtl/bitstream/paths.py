@@ -19,7 +19,7 @@ _WIRE = re.compile(r"\(INTERCONNECT (\S+) (\S+) \(\d+:\d+:(\d+)\)")
 _INSTANCE = re.compile(r"\(INSTANCE (\S+)\)")
 _CELL = re.compile(r"\(IOPATH (\S+) (\S+) \(\d+:\d+:(\d+)\)")
 _SETUP = re.compile(r"\(SETUPHOLD \(posedge (\S+?)\) \(\w+ \S+?\) \((?:-?\d+:){2}(-?\d+)\)")
-_REGISTER = re.compile(r"_(TRELLIS_FF|DP16KD|MULT18X18D|TRELLIS_DPR16X4)_.*|\$.*")
+_REGISTER = re.compile(r"_(TRELLIS_FF|DP16KD|MULT18X18D|TRELLIS_DPR16X4|DFF[A-Z]*)_.*|\$.*")
 _CONSTANT = "\\$PACKER_"
 _CLOCKS = re.compile(r"/(CLK\w*|CLKA|CLKB|WCK)$")
 

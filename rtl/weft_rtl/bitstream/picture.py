@@ -25,7 +25,7 @@ def placement_picture(design: Design, netlist: Netlist, names: Sequence[str]) ->
     names : Sequence[str]
         The blocks, in the order of the legend and of their colours.
     """
-    blocks = Blocks(netlist)
+    blocks = Blocks(netlist, design.part.counted)
     votes: dict[tuple[int, int], Counter[str]] = {}
     for cell in netlist.cells.values():
         if cell.place is not None:

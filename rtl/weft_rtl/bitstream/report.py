@@ -9,14 +9,11 @@ from typing import Any
 
 from weft_rtl.bitstream.blocks import Blocks
 from weft_rtl.bitstream.design import Design
-from weft_rtl.bitstream.netlist import COUNTED, Netlist
-from weft_rtl.bitstream.parts import EcpPart
+from weft_rtl.bitstream.netlist import Netlist
+from weft_rtl.bitstream.parts import GowinPart, Part
 from weft_rtl.bitstream.paths import LongPath
 
-__all__ = ["LOGIC_PER_CELL", "cells_there", "cells_used", "make_report"]
-
-LOGIC_PER_CELL = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
-"""Places of a LUT4 that a cell takes."""
+__all__ = ["cells_there", "cells_used", "make_report"]
 
 
 def make_report(
@@ -40,26 +37,35 @@ def make_report(
     digest : str
         What the design is known by.
     """
-    blocks = Blocks(netlist)
+    part = design.part
+    blocks = Blocks(netlist, part.counted)
     counts: dict[str, Counter[str]] = {block: Counter() for block in blocks.names}
     for cell in netlist.cells.values():
-        if cell.kind in COUNTED:
+        if cell.kind in part.counted:
             counts[blocks.of(cell.module)][cell.kind] += 1
+    used = cells_used(part, netlist)
+    if timing and isinstance(part, GowinPart):
+        # A register without logic in front of it takes the place of a LUT4 that passes its value.
+        used["logic"] = sum(timing["utilization"][kind]["used"] for kind in ("LUT4", "ALU"))
     timing = timing or {"fmax": {}, "critical_paths": []}
     return {
         "design": design.name,
         "digest": digest,
-        "part": design.part.full_name,
+        "part": part.full_name,
         "seed": seed,
         "versions": versions,
+        "notes": list(part.notes),
         "clocks": {
-            _net(name): {"mhz": round(found["achieved"], 1), "wanted_mhz": found["constraint"]}
+            _net(name, netlist): {
+                "mhz": round(found["achieved"], 1),
+                "wanted_mhz": found["constraint"],
+            }
             for name, found in sorted(timing["fmax"].items())
         },
-        "used": cells_used(netlist),
-        "limits": cells_there(design.part),
+        "used": used,
+        "limits": cells_there(part),
         "blocks": {
-            block: {"logic": _logic(count), **{kind: count[kind] for kind in COUNTED}}
+            block: {"logic": _logic(part, count), **{kind: count[kind] for kind in part.counted}}
             for block, count in counts.items()
         },
         "critical_paths": [_path(path, netlist, blocks) for path in timing["critical_paths"]],
@@ -76,32 +82,26 @@ def make_report(
     }
 
 
-def cells_used(netlist: Netlist) -> dict[str, int]:
+def cells_used(part: Part, netlist: Netlist) -> dict[str, int]:
     """Places of a LUT4, flip-flops, block RAMs and multipliers that a netlist takes."""
     total = Counter(cell.kind for cell in netlist.cells.values())
-    return {
-        "logic": _logic(total),
-        **{kind: total[kind] for kind in ("TRELLIS_FF", "DP16KD", "MULT18X18D")},
-    }
+    return {"logic": _logic(part, total), **{kind: total[kind] for kind in part.cells}}
 
 
-def cells_there(part: EcpPart) -> dict[str, int]:
+def cells_there(part: Part) -> dict[str, int]:
     """What a part has of them."""
-    return {
-        "logic": part.logic,
-        "TRELLIS_FF": part.flip_flops,
-        "DP16KD": part.block_rams,
-        "MULT18X18D": part.multipliers,
-    }
+    return {"logic": part.logic, **part.cells}
 
 
-def _logic(count: Counter[str]) -> int:
-    return sum(number * LOGIC_PER_CELL.get(kind, 0) for kind, number in count.items())
+def _logic(part: Part, count: Counter[str]) -> int:
+    return sum(number * part.logic_cells.get(kind, 0) for kind, number in count.items())
 
 
-def _net(name: str) -> str:
+def _net(name: str, netlist: Netlist) -> str:
     """A net's name without the tool's decoration: ``$glbnet$clk$TRELLIS_IO_IN`` is clk."""
-    return re.sub(r"\$glbnet\$|\$TRELLIS_IO_(IN|OUT)$", "", name)
+    plain = re.sub(r"\$glbnet\$|\$TRELLIS_IO_(IN|OUT)$", "", name)
+    edge, space, net = plain.rpartition(" ")
+    return f"{edge}{space}{netlist.clocks.get(net, net)}"
 
 
 def _in_turn(names: Iterable[str]) -> list[str]:
@@ -115,8 +115,8 @@ def _path(path: dict[str, Any], netlist: Netlist, blocks: Blocks) -> dict[str, A
     for step in path["path"]:
         delays["wire" if step["type"] == "routing" else "logic"] += step["delay"]
     return {
-        "from": _net(path["from"]),
-        "to": _net(path["to"]),
+        "from": _net(path["from"], netlist),
+        "to": _net(path["to"], netlist),
         "ns": round(sum(delays.values()), 2),
         "logic_ns": round(delays["logic"], 2),
         "wire_ns": round(delays["wire"], 2),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from weft_rtl.bitstream.carries import drop_unread_carries
 from weft_rtl.bitstream.design import Design
+from weft_rtl.bitstream.parts import EcpPart, GowinPart
 from weft_rtl.bitstream.tools import Progress, require, run_tool
 
 __all__ = ["BLOCK_ATTRIBUTE", "NETLIST", "synthesis_script", "synthesize"]
@@ -25,7 +26,8 @@ STEPS = (
     ("map_cells", 0.93),
     ("check", 0.97),
 )
-"""The steps of ``synth_ecp5``, and how much is done when each begins (measured, whole chip)."""
+"""The steps of ``synth_ecp5``, and how much is done when each begins (measured, whole chip);
+``synth_gowin`` has the same."""
 
 _RUN_SCRIPT = """
 import sys
@@ -46,7 +48,8 @@ def synthesis_script(design: Design) -> str:
     read = [f"read_verilog -sv source_{index}.v" for index in range(len(design.sources))]
     places = [f'setattr -set BEL "{site}" c:*.{cell}' for cell, site in design.places.items()]
     label = [f'setattr -set {BLOCK_ATTRIBUTE} "{module}" {module}/c:*' for module in design.modules]
-    synth = f"synth_ecp5 -top {design.name}"
+    family = "gowin -family gw5a" if isinstance(design.part, GowinPart) else "ecp5"
+    synth = f"synth_{family} -top {design.name}"
     steps = [line for s, _ in STEPS for line in (f"log step {s}.", f"{synth} -run {s}:{s}")]
     lines = [
         "read_verilog black_boxes.v",
@@ -86,4 +89,5 @@ def synthesize(design: Design, folder: Path, progress: Progress) -> None:
         marks={f"step {step}.": done for step, done in STEPS},
         progress=progress,
     )
-    drop_unread_carries(folder / NETLIST)
+    if isinstance(design.part, EcpPart):
+        drop_unread_carries(folder / NETLIST)

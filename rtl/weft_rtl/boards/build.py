@@ -6,17 +6,22 @@ from typing import Any
 
 from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.flow import build
-from weft_rtl.bitstream.parts import PARTS
+from weft_rtl.bitstream.parts import PARTS, EcpPart
 from weft_rtl.bitstream.tools import BuildError, Progress
 from weft_rtl.boards.board import BoardChanges, board
 from weft_rtl.boards.ecp5_board import Ecp5Board
+from weft_rtl.boards.gowin_board import GowinBoard
 from weft_rtl.soc.cpu_core import HALF_CLOCK, cpu_core_verilog
 from weft_rtl.soc.firmware import FirmwareError, build_firmware
 from weft_rtl.top import ECP5_HARD_MULTIPLIERS
 
 __all__ = ["board_design", "board_digest", "build_board", "constraints_folder"]
 
-_PARTS = {"ulx3s_85f": "LFE5U-85F", "colorlight_i9": "LFE5U-45F"}
+_PARTS = {
+    "ulx3s_85f": "LFE5U-85F",
+    "colorlight_i9": "LFE5U-45F",
+    "tang_mega_138k_pro": "GW5AST-138C",
+}
 _FLOAT_MULTIPLIERS = {4: 16, 8: 24}
 """Multipliers that the array must leave to the float units, by lanes."""
 
@@ -51,21 +56,27 @@ def board_design(
     try:
         own = board(name)
         found = changes.of(own)
-        component = Ecp5Board(found, rom)
+        if name not in _PARTS:
+            raise BuildError(f"No bitstream is made for {name}; there are {', '.join(_PARTS)}.")
+        part = PARTS[_PARTS[name]]
+        make = Ecp5Board if isinstance(part, EcpPart) else GowinBoard
+        component = make(found, rom)
     except ValueError as error:  # of the board, its SDRAM, its serial line or its PLL
         raise BuildError(f"{error}.") from None
-    if name not in _PARTS:
-        raise BuildError(f"No bitstream is made for {name}; there are {', '.join(_PARTS)}.")
-    part = PARTS[_PARTS[name]]
-    free = part.multipliers - _FLOAT_MULTIPLIERS.get(found.config.lanes, part.multipliers)
+    cells = found.config.cells
     # No tool derives that a register divides a clock.
-    half = f'FREQUENCY NET "soc.cpu.core.{HALF_CLOCK}" {found.clock_hz / 2e6:g} MHZ;\n'
+    half = part.frequency("NET", f"soc.cpu.core.{HALF_CLOCK}", found.clock_hz / 2e6)
+    if isinstance(part, EcpPart):
+        free = part.multipliers - _FLOAT_MULTIPLIERS.get(found.config.lanes, part.multipliers)
+        hard, suffix = min(ECP5_HARD_MULTIPLIERS, free, cells), "lpf"
+    else:
+        hard, suffix = cells, "cst"
     return Design(
         name=name if found == own else f"{name}{changes.suffix}".replace(".", "_"),
         part=part,
         component=component,
-        constraints=(constraints_folder() / f"{name}.lpf").read_text() + half,
-        hard_multipliers=min(ECP5_HARD_MULTIPLIERS, free, found.config.cells),
+        constraints=(constraints_folder() / f"{name}.{suffix}").read_text() + half,
+        hard_multipliers=hard,
         activation_bits=found.config.activation_bits,
         sources=sources,
     )

@@ -13,11 +13,11 @@ from weft_rtl.boards.board import Board
 from weft_rtl.boards.ecp5_pll import Ecp5Pll, PllDividers
 from weft_rtl.soc.soc import Soc
 
-__all__ = ["Ecp5Board"]
+__all__ = ["SDRAM_PINS", "Ecp5Board"]
 
 _RESET_CYCLES = 64
 _TIED = ("sdram_cke", "sdram_csn", "sdram_dqm")
-_PINS = {
+SDRAM_PINS = {
     "sdram_cke": "cke",
     "sdram_csn": "cs_n",
     "sdram_rasn": "ras_n",
@@ -64,7 +64,7 @@ class Ecp5Board(wiring.Component):
         )
         self._soc = Soc(board, firmware=firmware)
         left_out = _TIED if board.sdram_tied else ()
-        self._pins = {name: pad for name, pad in _PINS.items() if name not in left_out}
+        self._pins = {name: pad for name, pad in SDRAM_PINS.items() if name not in left_out}
         pads: Any = self._soc.pads
         super().__init__(
             {

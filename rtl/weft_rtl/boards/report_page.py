@@ -24,6 +24,9 @@ _TITLES = {
     "TRELLIS_FF": "flip-flops",
     "DP16KD": "block RAM (18 kbit)",
     "MULT18X18D": "multipliers",
+    "DFF": "flip-flops",
+    "BSRAM": "block RAM (18 kbit)",
+    "MULT12X12": "multipliers",
 }
 _LONGEST = 8
 
@@ -54,6 +57,7 @@ def _table(*rows: tuple[str, ...]) -> str:
 
 
 def _board(name: str, report: Mapping[str, Any]) -> str:
+    notes = report.get("notes", [])
     versions = ", ".join(f"{tool} {version}" for tool, version in report["versions"].items())
     clocks = [
         (f"`{clock}`", f"{c['mhz']:.1f}", f"{c['wanted_mhz']:.1f}", _met(c))
@@ -65,7 +69,7 @@ def _board(name: str, report: Mapping[str, Any]) -> str:
         if (limit := report["limits"][kind])
     ]
     blocks = [
-        (f"`{block}`", *(f"{cells[kind]:,}" for kind in _TITLES))
+        (f"`{block}`", *(f"{cells[kind]:,}" for kind in report["used"]))
         for block, cells in report["blocks"].items()
     ]
     paths = [
@@ -80,8 +84,9 @@ def _board(name: str, report: Mapping[str, Any]) -> str:
     parts = [
         f"### {name}: {report['part']}\n",
         _table(("cells", "used", "of", ""), *used),
-        _table(("block", *_TITLES.values()), *blocks),
+        _table(("block", *(_TITLES[kind] for kind in report["used"])), *blocks),
         *(placed if clocks else ["It does not fit, so it was not placed.\n"]),
+        *(["\n".join(f"- {note}" for note in notes) + "\n"] if notes else []),
         f"Seed {report['seed']}; {versions}; design {report['digest'][:16]}.\n",
     ]
     return "\n" + "\n".join(parts) + "\n"

@@ -10,15 +10,16 @@ import pytest
 from amaranth import Shape
 
 from weft_rtl.boards.board import BOARDS
-from weft_rtl.boards.ecp5_board import Ecp5Board
+from weft_rtl.boards.build import board_design
 
 CONSTRAINTS = Path(__file__).resolve().parents[3] / "constraints"
-_PIN = re.compile(r'LOCATE COMP "([^"]+)" SITE "(\w+)";')
+_PIN = re.compile(r'^(?:LOCATE COMP|IO_LOC) "([^"]+)" (?:SITE )?"?(\w+)"?;', re.MULTILINE)
 
 
 def pins(board: str) -> dict[str, str]:
     """Site of each port."""
-    return dict(_PIN.findall((CONSTRAINTS / f"{board}.lpf").read_text()))
+    (file,) = CONSTRAINTS.glob(f"{board}.*")
+    return dict(_PIN.findall(file.read_text()))
 
 
 def port(found: dict[str, str], name: str) -> list[str]:
@@ -32,7 +33,7 @@ def port(found: dict[str, str], name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_every_pin_of_the_top_module_has_a_site_of_its_own(name: str) -> None:
-    found, top = pins(name), Ecp5Board(BOARDS[name], bytes(4))
+    found, top = pins(name), board_design(name, bytes(4)).component
     members = {port: Shape.cast(m.shape).width for port, m in top.signature.members.items()}
     members["sdram_d"] = BOARDS[name].sdram.data_bits
     wanted = {
