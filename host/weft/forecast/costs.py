@@ -45,9 +45,9 @@ SOFTMAX_LATENCY = 92
 cycles of a row."""
 SOFTMAX_LANES = 8
 """Most probabilities per cycle."""
-REDUCE_GAP, REDUCE_TAIL = 11, 37
+REDUCE_GAP, REDUCE_TAIL = 11, 38
 """Cycles of a reduction beside those of its words, and after the last one."""
-LOAD_TAIL, STORE_TAIL = 12, 47
+LOAD_TAIL, STORE_TAIL = 12, 48
 LOAD_WORD_CYCLES = 1.5
 """Fewest cycles from word to word of a LOAD."""
 VALUE_GROUP_CYCLES, VALUE_WRITE_CYCLES = 8, 68
@@ -104,7 +104,7 @@ def cost_of(step: Step, config: Configuration) -> Cost:
             return _vector(step, i, config)
         case Reduce():
             gap = 15 if config.lanes == 4 else REDUCE_GAP
-            cycles = count * (i.words + gap) + REDUCE_TAIL if count else 1
+            cycles = count * (i.words + gap) + REDUCE_TAIL if count else 2
             return Cost(cycles=cycles, words_read=count * i.words)
         case Load():
             return Cost(
@@ -209,8 +209,8 @@ def _vector_cycles(step: Step, i: Vector, config: Configuration, requests: int) 
     groups_of_rows = step.count * i.inner
     words = groups_of_rows * i.words
     if not words:
-        return 1
-    latency = {VectorOp.ADD: 13, VectorOp.ROPE: 13, VectorOp.ACTIVATE: 16}.get(i.operation, 9)
+        return 2
+    latency = {VectorOp.ADD: 15, VectorOp.ROPE: 15, VectorOp.ACTIVATE: 18}.get(i.operation, 11)
     if i.to == VectorDestination.VECTOR_MEMORY:
         return requests * words + latency
     group = i.group_words

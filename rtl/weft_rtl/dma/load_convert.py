@@ -88,6 +88,8 @@ class LoadConvert(wiring.Component):
 
         # Steps.
         room = Signal(range(WORDS_AT_ONCE + 1), init=WORDS_AT_ONCE)
+        room_next = Signal.like(room)
+        has_room = Signal(init=1)
         step = Signal()
         word_end = Signal()
         part_end = Signal()
@@ -95,29 +97,36 @@ class LoadConvert(wiring.Component):
         last_quarter = Signal(2)
         slot = Signal(range(word_steps))
         last_slot = Signal(range(word_steps))
+        # What the counters say, kept beside them.
+        first_step, last_step = Signal(init=1), Signal()  # of a word
+        beat_end = Signal()
+        last_word = Signal(reset_less=True)
         written = Signal()
         beat = self.i_beats
-        can_step = may_step & ((slot != 0) | room.any() | written)
+        can_step = may_step & (~first_step | has_room | written)
         numbers_beat = Signal()
         m.d.comb += [
             # ``active`` is in may_step, takes_scales and is_numbers.
             step.eq(can_step & beat.valid),
-            word_end.eq(step & (slot == last_slot)),
+            word_end.eq(step & last_step),
             numbers_beat.eq(is_numbers & beat.valid),
-            part_end.eq((word_end | numbers_beat) & (part.words == 1)),
-            beat.ready.eq(is_numbers | takes_scales | (can_step & (quarter == last_quarter))),
+            part_end.eq((word_end | numbers_beat) & last_word),
+            beat.ready.eq(is_numbers | takes_scales | (can_step & beat_end)),
             self.o_numbers_write.eq(numbers_beat),
             self.o_numbers_done.eq(numbers_beat & part_end),
         ]
         with m.If(step):
             m.d.sync += [
-                quarter.eq(Mux(quarter == last_quarter, 0, quarter + 1)),
-                slot.eq(Mux(slot == last_slot, 0, slot + 1)),
+                quarter.eq(Mux(beat_end, 0, quarter + 1)),
+                beat_end.eq(Mux(beat_end, last_quarter == 0, quarter + 1 == last_quarter)),
+                slot.eq(Mux(last_step, 0, slot + 1)),
+                first_step.eq(last_step),
+                last_step.eq(Mux(last_step, last_slot == 0, slot + 1 == last_slot)),
             ]
         with m.If(word_end):
             m.d.sync += part.destination.eq(part.destination + 1)
         with m.If(word_end | numbers_beat):
-            m.d.sync += part.words.eq(part.words - 1)
+            m.d.sync += [part.words.eq(part.words - 1), last_word.eq(part.words == 2)]
 
         scales = m.submodules.scales = LoadScales(self._config)
         m.d.comb += [
@@ -144,28 +153,37 @@ class LoadConvert(wiring.Component):
         ]
 
         # The next part. Another format must not overtake what is in the converters.
-        may_start = upcoming_numbers | (upcoming.kind == kind) | ~values.o_busy
-        m.d.comb += self.i_parts.ready.eq((part_end | ~active) & may_start)
+        follows = upcoming_numbers | (upcoming.kind == kind)
+        m.d.comb += self.i_parts.ready.eq(
+            (word_end & last_word & follows)
+            | (((numbers_beat & last_word) | ~active) & (follows | ~values.o_busy))
+        )
         with m.If(part_end):
             m.d.sync += [active.eq(0), may_step.eq(0), is_numbers.eq(0)]
         with m.If(self.i_parts.valid & self.i_parts.ready):
             m.d.sync += [
                 active.eq(1),
                 part.eq(upcoming),
+                last_word.eq(upcoming.words == 1),
                 is_numbers.eq(upcoming_numbers),
                 in_scales.eq(upcoming_q8),
                 may_step.eq(~(upcoming_numbers | upcoming_q8)),
             ]
             with m.If(~upcoming_numbers):
+                steps = Mux(upcoming.kind == PartKind.F16, half_steps, word_steps)
                 m.d.sync += [
                     kind.eq(upcoming.kind),
                     is_q8.eq(upcoming_q8),
                     is_f16.eq(upcoming.kind == PartKind.F16),
+                    # A row is whole beats and words.
                     last_quarter.eq(Mux(upcoming_q8, 3, 0)),
-                    last_slot.eq(Mux(upcoming.kind == PartKind.F16, half_steps, word_steps) - 1),
+                    beat_end.eq(~upcoming_q8),
+                    last_slot.eq(steps - 1),
+                    last_step.eq(steps == 1),
                 ]
 
-        m.d.sync += room.eq(room + written - (step & (slot == 0)))
+        m.d.comb += room_next.eq(room + written - (step & first_step))
+        m.d.sync += [room.eq(room_next), has_room.eq(room_next.any())]
         waiting = self._write(m, values, part, word_end, part_end, written)
         m.d.comb += self.o_drained.eq(
             ~(active | self.i_parts.valid | waiting | self.o_done) & (room == WORDS_AT_ONCE)

@@ -28,15 +28,15 @@ class LoadValues(wiring.Component):
     i_step : In(1)
         Convert what is in ``i_beat``; ``i_quarter`` says which quarter of it, for Q8.
     i_is_q8, i_is_f16 : In(1)
-        The format, else F32; it must not change while ``o_busy``. Give registers: all that is
-        converted waits for them.
+        The format, else F32; it must not change while ``o_busy``, nor with ``i_step``. Give
+        registers: all that is converted waits for them.
     i_scale, i_block_starts : In
         The float16 scale of a Q8 block, with its first step.
     o : Out(float_word)
     o_done : Out(1)
         ``o`` is a whole word from the next cycle on, until the first values of another are put in.
     o_busy : Out(1)
-        Values are in work.
+        Values of earlier steps are in work.
 
     From a word's last step to ``o_done``: 1 cycle (F32, F16) or 5 (Q8).
     """
@@ -73,7 +73,7 @@ class LoadValues(wiring.Component):
         m = Module()
         in_flight = Signal(IntegerToFloat.LATENCY + FloatMultiplier.LATENCY)
         m.d.sync += in_flight.eq(Cat(self.i_step, in_flight)[: len(in_flight)])
-        m.d.comb += self.o_busy.eq(in_flight.any() | self.i_step)
+        m.d.comb += self.o_busy.eq(in_flight.any())
         is_q8 = self.i_is_q8
         valid = Mux(is_q8, in_flight[-1], in_flight[0])
 

@@ -8,14 +8,19 @@ from amaranth.lib.wiring import In, Out
 from weft_arch.blocks import KEY_BITS, LOW_PLANE_BITS
 from weft_rtl.floating.formats import BIAS, FLOAT, fields
 
-__all__ = ["Quantizer", "block_exponent", "low_plane_exponent"]
+__all__ = ["Quantizer", "block_exponent", "exponent_offset", "low_plane_exponent"]
 
 
 def block_exponent(largest: Value, bits: Value | int, min_exponent: Value | int) -> Value:
     """The exponent of a block (assign it to 8 signed bits) from the largest exponent field of its
     values, 0 if all are zero: `weft_arch.blocks.quantize`."""
-    exponent = largest - (BIAS + bits - 2)
+    exponent = largest - exponent_offset(bits)
     return Mux(exponent > min_exponent, exponent, min_exponent)
+
+
+def exponent_offset(bits: Value | int) -> Value | int:
+    """What a block's exponent is less than the largest exponent field, where nothing bounds it."""
+    return BIAS + bits - 2
 
 
 def low_plane_exponent(exponent: Value, bits: int) -> Value:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gates of activation functions."""
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -80,26 +80,31 @@ class GateUnit(wiring.Component):
         )
         m.d.comb += table.i_table.eq(self.i_activation)
         before_float = FloatToFixed.LATENCY + PiecewiseFunction.LATENCY
+        turn = Signal()  # the upper half of the word that came a cycle ago
+        m.d.sync += turn.eq(self.i_valid)
         for k in range(gates):
             x = self.i[k]
             if self._cycles == 2:
                 upper = pipeline(m, self.i[gates + k], 1, f"upper_{k}")
-                x = Mux(self.i_valid, x, upper)
+                x = Mux(turn, upper, x)
             m.submodules[f"to_fixed_{k}"] = fixed = FloatToFixed(
                 functions.GATE_FRACTION_BITS, _FIXED_WIDTH
             )
-            m.submodules[f"to_float_{k}"] = to_float = IntegerToFloat(unsigned(16), -16, exact=True)
+            m.submodules[f"to_float_{k}"] = to_float = IntegerToFloat(signed(17), -16, exact=True)
             negative = pipeline(m, x[23], before_float, f"negative_{k}")
-            y = Signal(17, name=f"y_{k}")
+            y = Signal(signed(17), name=f"y_{k}")
             gate = Signal(FLOAT, name=f"gate_{k}")
-            one = pipeline(m, y[16], IntegerToFloat.LATENCY, f"one_{k}")
+            g_is_one = table.o[k][16]
+            one = pipeline(m, g_is_one & ~negative, IntegerToFloat.LATENCY, f"one_{k}")
+            none = pipeline(m, g_is_one & negative, IntegerToFloat.LATENCY, f"none_{k}")
             m.d.comb += [
                 fixed.i.eq(x[:23]),  # its magnitude
                 table.i_arguments[k].eq(fixed.o[:16]),
-                # g(-x) = 1 - g(x)
-                y.eq(Mux(negative, functions.ONE - table.o[k], table.o[k])),
-                to_float.i.eq(y[:16]),
-                gate.eq(to_float.o | Mux(one, _ONE, 0)),
+                # g(-x) = 1 - g(x): with a sign bit on top, g(x) reads as g(x) - 1, of which the
+                # magnitude is taken.
+                y.eq(Cat(table.o[k][:16], negative)),
+                to_float.i.eq(y),
+                gate.eq(Mux(none, 0, to_float.o[:23] | Mux(one, _ONE, 0))),
                 self.o_gate[self._lanes - gates + k].eq(gate),
             ]
             if self._cycles == 2:

@@ -17,7 +17,7 @@ from weft_arch.blocks import (
 )
 from weft_arch.config import Configuration
 from weft_rtl.floating.formats import fields
-from weft_rtl.floating.quantizer import block_exponent
+from weft_rtl.floating.quantizer import exponent_offset
 from weft_rtl.interfaces import float_word
 from weft_rtl.vector.job import VectorJob
 
@@ -121,28 +121,32 @@ class GroupExponents(wiring.Component):
         tail = Signal(address_bits)
         count = Signal(address_bits + 1)
         taken = self.o.valid & self.o.ready
+        # Steady while the words of a job come.
+        bits = Mux(job.to_groups, KEY_BITS, self._config.activation_bits)
         minimum = Mux(
             job.wide_keys,
             WIDE_KEY_MIN_EXPONENT,
-            Mux(job.keys, KEY_MIN_EXPONENT, MIN_EXPONENT),
+            Mux(job.to_groups & job.keys, KEY_MIN_EXPONENT, MIN_EXPONENT),
         )
+        offset = Signal(8, reset_less=True)
+        smallest = Signal(signed(8), reset_less=True)
+        threshold = Signal(8, reset_less=True)
+        m.d.sync += [
+            offset.eq(exponent_offset(bits)),
+            smallest.eq(minimum),
+            threshold.eq(exponent_offset(bits) + minimum),
+        ]
         m.d.comb += [
             write_port.addr.eq(tail),
-            write_port.data.eq(
-                Mux(
-                    job.to_groups,
-                    block_exponent(running, KEY_BITS, minimum),
-                    block_exponent(running, self._config.activation_bits, MIN_EXPONENT),
-                )
-            ),
+            write_port.data.eq(Mux(running > threshold, running - offset, smallest)),
             write_port.en.eq(finished),
             read_port.addr.eq(head),
-            self.o.valid.eq(count.any()),
             self.o.payload.eq(read_port.data),
         ]
         m.d.sync += [
             tail.eq(tail + finished),
             head.eq(head + taken),
             count.eq(count + finished - taken),
+            self.o.valid.eq(finished | Mux(taken, count[1:].any(), self.o.valid)),
         ]
         return m

@@ -41,8 +41,10 @@ class LaneTree(wiring.Component):
         Steady.
     o_free : Out(1)
         All pairs of the sums before are being added: further ones may be taken.
-    i_multiplier_free : In(1)
-        No other operand begins in this cycle.
+    i_multiplier_free_next : In(1)
+        No other operand begins in the next cycle.
+    o_scale_next : Out(1)
+        `o_scale` a cycle before.
     o_scale : Out(1), o_sum : Out(24)
         A sum to be scaled begins in this cycle.
     i_scaled : In(24)
@@ -57,7 +59,8 @@ class LaneTree(wiring.Component):
     i_sums: data.View
     i_offset: Signal
     o_free: Signal
-    i_multiplier_free: Signal
+    i_multiplier_free_next: Signal
+    o_scale_next: Signal
     o_scale: Signal
     o_sum: Signal
     i_scaled: Signal
@@ -73,7 +76,8 @@ class LaneTree(wiring.Component):
                 "i_sums": In(data.ArrayLayout(FLOAT, lanes)),
                 "i_offset": In(FLOAT),
                 "o_free": Out(1),
-                "i_multiplier_free": In(1),
+                "i_multiplier_free_next": In(1),
+                "o_scale_next": Out(1),
                 "o_scale": Out(1),
                 "o_sum": Out(FLOAT),
                 "i_scaled": In(FLOAT),
@@ -97,45 +101,65 @@ class LaneTree(wiring.Component):
             order = [*order, *(lane + step for lane in order)]
         queue = Signal(lanes * FLOAT.width, reset_less=True)
         pairs_left = Signal(range(lanes // 2 + 1))
+        # What the adder does next is decided a cycle before.
         add_pair, add_offset = Signal(), Signal()
+        pairs_next = Signal()
         with m.If(self.i_take):
             m.d.sync += [
                 queue.eq(Cat(self.i_sums[lane] for lane in order)),
                 pairs_left.eq(lanes // 2),
             ]
+            m.d.comb += pairs_next.eq(1)
         with m.Elif(add_pair):
             m.d.sync += [queue.eq(queue[2 * FLOAT.width :]), pairs_left.eq(pairs_left - 1)]
+            m.d.comb += pairs_next.eq(pairs_left != 1)
+        with m.Else():
+            m.d.comb += pairs_next.eq(pairs_left.any())
 
         # A result waits for the next one of its level, which is its partner.
-        adds: list[Value] = [add_pair]  # of each level
+        newest: Value = add_pair  # additions of the level before
         halves: list[Value] = []
+        adds_next: list[Value] = []
         for level in range(1, levels):
             half = Signal(FLOAT, name=f"half_{level}", reset_less=True)
             has_half = Signal(name=f"has_half_{level}")
-            comes = delay(m, adds[-1], FloatAdder.LATENCY, f"result_{level}")
+            adds = Signal(name=f"adds_{level}")
+            soon = delay(m, newest, FloatAdder.LATENCY - 1, f"result_{level}")
+            comes = delay(m, soon, 1, f"result_now_{level}")
             with m.If(comes):
                 m.d.sync += [half.eq(adder.o), has_half.eq(~has_half)]
-            adds.append(comes & has_half)
-            halves.append(half & adds[-1].replicate(FLOAT.width))
-        add_results = Cat(adds[1:]).any()
+            adds_next.append(soon & (has_half ^ comes))
+            m.d.sync += adds.eq(adds_next[-1])
+            halves.append(half & adds.replicate(FLOAT.width))
+            newest = adds
 
         # The sum waits for the multiplier, and for the adder again.
         has_sum, has_scaled = Signal(), Signal()
+        sum_next, scaled_next = Signal(), Signal()
         scaled = Signal(FLOAT, reset_less=True)
-        with m.If(delay(m, adds[-1], FloatAdder.LATENCY, "sum")):
-            m.d.sync += [has_sum.eq(1), self.o_sum.eq(adder.o)]
-        with m.Elif(self.o_scale):
-            m.d.sync += has_sum.eq(0)
-        with m.If(delay(m, self.o_scale, FloatMultiplier.LATENCY, "scaled")):
-            m.d.sync += [has_scaled.eq(1), scaled.eq(self.i_scaled)]
-        with m.Elif(add_offset):
-            m.d.sync += has_scaled.eq(0)
+        sum_comes = delay(m, newest, FloatAdder.LATENCY, "sum")
+        scaled_comes = delay(m, self.o_scale, FloatMultiplier.LATENCY, "scaled")
+        with m.If(sum_comes):
+            m.d.sync += self.o_sum.eq(adder.o)
+        with m.If(scaled_comes):
+            m.d.sync += scaled.eq(self.i_scaled)
+        add_results = Cat(adds_next).any()
+        m.d.comb += [
+            sum_next.eq(sum_comes | (has_sum & ~self.o_scale)),
+            scaled_next.eq(scaled_comes | (has_scaled & ~add_offset)),
+            self.o_scale_next.eq(sum_next & self.i_multiplier_free_next),
+        ]
+        m.d.sync += [
+            has_sum.eq(sum_next),
+            has_scaled.eq(scaled_next),
+            self.o_scale.eq(self.o_scale_next),
+            add_offset.eq(~add_results & scaled_next),
+            add_pair.eq(~add_results & ~scaled_next & pairs_next),
+        ]
 
         total = delay(m, add_offset, FloatAdder.LATENCY, "total")
         half = reduce(or_, halves)
         m.d.comb += [
-            add_offset.eq(~add_results & has_scaled),
-            add_pair.eq(~add_results & ~add_offset & pairs_left.any()),
             adder.i_a.eq(Mux(add_pair, queue[: FLOAT.width], Mux(add_offset, scaled, half))),
             adder.i_b.eq(
                 Mux(
@@ -145,7 +169,6 @@ class LaneTree(wiring.Component):
                 )
             ),
             self.o_free.eq(~pairs_left.any()),
-            self.o_scale.eq(has_sum & self.i_multiplier_free),
             self.o_total_valid.eq(total),
             self.o_total.eq(adder.o),
             self.o_finish.eq(delay(m, total, FloatReciprocal.LATENCY, "finish")),

@@ -55,6 +55,8 @@ class VectorLanes(wiring.Component):
     Members
     -------
     i_job : In(VectorJob)
+    i_tag_next : In(OperandTag)
+        `i_tag` a cycle before.
     i_tag : In(OperandTag), i_data : In(float_word)
         An operand.
     i_row_scalar : In(24)
@@ -70,6 +72,7 @@ class VectorLanes(wiring.Component):
     """
 
     i_job: Any
+    i_tag_next: Any
     i_tag: Any
     i_data: data.View
     i_row_scalar: Signal
@@ -87,6 +90,7 @@ class VectorLanes(wiring.Component):
         super().__init__(
             {
                 "i_job": In(VectorJob),
+                "i_tag_next": In(OperandTag),
                 "i_tag": In(OperandTag),
                 "i_data": In(word),
                 "i_row_scalar": In(FLOAT),
@@ -142,7 +146,7 @@ class VectorLanes(wiring.Component):
             reduction.i_free.eq(lane_tree.o_free),
             lane_tree.i_take.eq(tree.take),
             lane_tree.i_offset.eq(job.offset),
-            lane_tree.i_multiplier_free.eq(~tag.valid),
+            lane_tree.i_multiplier_free_next.eq(~self.i_tag_next.valid),
             self.o_valid.eq(is_result | is_sum),
             self.o_total_valid.eq(lane_tree.o_total_valid),
             self.o_total.eq(lane_tree.o_total),
@@ -150,21 +154,30 @@ class VectorLanes(wiring.Component):
             self.o_resume.eq(reduction.o_resume),
         ]
 
+        # Choices go to every bit of every lane, so they are registers.
+        x_held, x_swapped, x_data = Signal(), Signal(), Signal()
+        x_factor, use_one = Signal(), Signal()
+
         # Scalars, the same for all lanes
         scalar = Mux(job.row_scalar, self.i_row_scalar, job.scalar)
         factor = Signal(FLOAT)
         addend = Signal(FLOAT)
         late_scalar = pipeline(m, scalar, delay, "late_scalar")
         m.d.comb += [
-            factor.eq(Mux(job.by_one & ~lane_tree.o_scale, _ONE, scalar)),
+            factor.eq(Mux(use_one, _ONE, scalar)),
             addend.eq(late_scalar ^ (job.subtract << 23)),
         ]
 
         # Operand choices
-        x_held = job.pair | (job.rope & ~tag.operand[1])
-        x_swapped = job.rope & tag.operand[1]
-        x_data = job.square & ~lane_tree.o_scale
-        x_factor = ~(job.pair | job.rope | job.activate | x_data)
+        third_next = self.i_tag_next.operand[1]
+        scale_next = lane_tree.o_scale_next
+        m.d.sync += [
+            x_held.eq(job.pair | (job.rope & ~third_next)),
+            x_swapped.eq(job.rope & third_next),
+            x_data.eq(job.square & ~scale_next),
+            x_factor.eq(~(job.pair | job.rope | job.activate | (job.square & ~scale_next))),
+            use_one.eq(job.by_one & ~scale_next),
+        ]
         step = Signal()
         m.d.comb += step.eq(~job.reduce | tree.step)
 

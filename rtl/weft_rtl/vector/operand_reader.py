@@ -43,10 +43,9 @@ class OperandReader(wiring.Component):
     Members
     -------
     i_start : In(1)
-        Begin the job; `i_decoded` is the job in this cycle, `i_job` from the next one on.
-    i_refused : In(1)
-        With `i_start`: read nothing after all.
-    i_decoded, i_job : In(VectorJob)
+        Begin the job.
+    i_job : In(VectorJob)
+        From `i_start` on.
     i_taken : In(1)
         A result left the unit's result buffer.
     i_resume : In(1)
@@ -55,8 +54,8 @@ class OperandReader(wiring.Component):
         To the vector memory; its data comes MEMORY_READ_LATENCY cycles after the transfer.
     o_scalar_address : Out(8), o_scalar_read : Out(1)
         Row scalar to read with the same latency.
-    o_tag : Out(OperandTag)
-        What the data is that arrives in this cycle.
+    o_tag_next, o_tag : Out(OperandTag)
+        What the data is that arrives in the next cycle, and in this one.
     o_active : Out(1)
         There are requests to come.
     o_empty : Out(1)
@@ -66,14 +65,13 @@ class OperandReader(wiring.Component):
     """
 
     i_start: Signal
-    i_refused: Signal
-    i_decoded: Any
     i_job: Any
     i_taken: Signal
     i_resume: Signal
     o_request: stream.Interface
     o_scalar_address: Signal
     o_scalar_read: Signal
+    o_tag_next: Any
     o_tag: Any
     o_active: Signal
     o_empty: Signal
@@ -86,14 +84,13 @@ class OperandReader(wiring.Component):
         super().__init__(
             {
                 "i_start": In(1),
-                "i_refused": In(1),
-                "i_decoded": In(VectorJob),
                 "i_job": In(VectorJob),
                 "i_taken": In(1),
                 "i_resume": In(1),
                 "o_request": Out(stream.Signature(VECTOR_ADDRESS)),
                 "o_scalar_address": Out(8),
                 "o_scalar_read": Out(1),
+                "o_tag_next": Out(OperandTag),
                 "o_tag": Out(OperandTag),
                 "o_active": Out(1),
                 "o_empty": Out(1),
@@ -104,7 +101,7 @@ class OperandReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Loop counters, two walkers, and the count of words on their way."""
         m = Module()
-        job, decoded = self.i_job, self.i_decoded
+        job = self.i_job
         m.submodules.walk_a = walk_a = AddressWalker()
         m.submodules.walk_b = walk_b = AddressWalker()
 
@@ -117,36 +114,34 @@ class OperandReader(wiring.Component):
         outer_left = Signal(24)
         group_left = Signal(6)
         outstanding = Signal(range(self._capacity + 1))
+        some_outstanding = Signal()
+        sine_address = Signal(VECTOR_ADDRESS, reset_less=True)
 
         transfer = Signal()
         next_word = Signal()
-        last_word = Signal()
-        last_inner = Signal()
-        last_outer = Signal()
+        # The counters as they are asked for: registers, as what the memory grants comes late.
+        last_operand = Signal(reset_less=True)
+        last_word = Signal(reset_less=True)
+        last_inner = Signal(reset_less=True)
+        last_outer = Signal(reset_less=True)
+        whole_group = Signal(reset_less=True)
         begins = Signal()
         m.d.comb += [
             self.o_request.valid.eq(active & ~waiting & ~gap & (operand.any() | ~outstanding[-1])),
             self.o_request.payload.eq(
-                Mux(
-                    operand.any(),
-                    walk_b.o + Mux(operand[1], job.sine_offset, 0),
-                    walk_a.o,
-                )
+                Mux(operand[1], sine_address, Mux(operand[0], walk_b.o, walk_a.o))
             ),
             transfer.eq(self.o_request.valid & self.o_request.ready),
-            next_word.eq(transfer & (operand == job.last_read)),
+            next_word.eq(transfer & last_operand),
             begins.eq(transfer & ~operand.any() & ~job.reduce),
-            last_word.eq(words_left == 1),
-            last_inner.eq(inner_left == 1),
-            last_outer.eq(outer_left == 1),
             self.o_active.eq(active),
-            self.o_empty.eq(outstanding == 0),
+            self.o_empty.eq(~some_outstanding),
             self.o_scalar_address.eq(walk_b.o),
             self.o_scalar_read.eq(transfer & job.row_scalar),
         ]
         for walker, base, outer, inner in (
-            (walk_a, decoded.a, job.a_outer, job.a_inner),
-            (walk_b, decoded.b, job.b_outer, job.b_inner),
+            (walk_a, job.a, job.a_outer, job.a_inner),
+            (walk_b, job.b, job.b_outer, job.b_inner),
         ):
             m.d.comb += [
                 walker.i_start.eq(self.i_start),
@@ -159,44 +154,71 @@ class OperandReader(wiring.Component):
             ]
         m.d.comb += walk_b.i_hold_words.eq(job.row_scalar)
 
+        loop_end = last_operand & last_word
+        broken = loop_end & job.quantize & ~whole_group
+        job_end = loop_end & last_inner & last_outer
+        m.d.sync += [
+            active.eq(
+                Mux(self.i_start, job.count.any(), active & ~(transfer & (broken | job_end)))
+            ),
+            self.o_fault.eq(transfer & broken),
+        ]
+        # Of c, which is read before s
+        m.d.sync += sine_address.eq(walk_b.o + job.sine_offset)
+        single_read, single_word = job.last_read == 0, job.words == 1
+        single_inner, single_group = job.inner == 1, job.group_length == 1
         with m.If(self.i_start):
             m.d.sync += [
-                active.eq(decoded.count.any() & ~self.i_refused),
                 operand.eq(0),
-                words_left.eq(decoded.words),
-                inner_left.eq(decoded.inner),
-                outer_left.eq(decoded.count),
-                group_left.eq(decoded.group_length),
+                last_operand.eq(single_read),
+                words_left.eq(job.words),
+                last_word.eq(single_word),
+                inner_left.eq(job.inner),
+                last_inner.eq(single_inner),
+                outer_left.eq(job.count),
+                last_outer.eq(job.count == 1),
+                group_left.eq(job.group_length),
+                whole_group.eq(single_group),
             ]
         with m.Elif(transfer):
-            m.d.sync += operand.eq(operand + 1)
+            m.d.sync += [operand.eq(operand + 1), last_operand.eq(operand + 1 == job.last_read)]
             with m.If(next_word):
-                whole_group = group_left == 1
                 m.d.sync += [
                     operand.eq(0),
+                    last_operand.eq(single_read),
                     words_left.eq(words_left - 1),
+                    last_word.eq(words_left == 2),
                     group_left.eq(Mux(whole_group, job.group_length, group_left - 1)),
+                    whole_group.eq(Mux(whole_group, single_group, group_left == 2)),
                 ]
                 with m.If(last_word):
-                    m.d.sync += [words_left.eq(job.words), inner_left.eq(inner_left - 1)]
-                    m.d.comb += self.o_fault.eq(job.quantize & ~whole_group)
+                    m.d.sync += [
+                        words_left.eq(job.words),
+                        last_word.eq(single_word),
+                        inner_left.eq(inner_left - 1),
+                        last_inner.eq(inner_left == 2),
+                    ]
                     with m.If(job.reduce):
                         m.d.sync += waiting.eq(1)
                     with m.If(last_inner):
-                        m.d.sync += [inner_left.eq(job.inner), outer_left.eq(outer_left - 1)]
-                        with m.If(last_outer):
-                            m.d.sync += active.eq(0)
-                    with m.If(self.o_fault):
-                        m.d.sync += active.eq(0)
+                        m.d.sync += [
+                            inner_left.eq(job.inner),
+                            last_inner.eq(single_inner),
+                            outer_left.eq(outer_left - 1),
+                            last_outer.eq(outer_left == 2),
+                        ]
         with m.If(self.i_resume):
             m.d.sync += waiting.eq(0)
         slow = job.reduce & (self._config.lanes == 16)
         slow |= job.activate & (self._activate_cycles == 2)
         m.d.sync += gap.eq(transfer & slow)
         with m.If(begins & ~self.i_taken):
-            m.d.sync += outstanding.eq(outstanding + 1)
+            m.d.sync += [outstanding.eq(outstanding + 1), some_outstanding.eq(1)]
         with m.Elif(~begins & self.i_taken):
-            m.d.sync += outstanding.eq(outstanding - 1)
+            m.d.sync += [
+                outstanding.eq(outstanding - 1),
+                some_outstanding.eq(outstanding[1:].any()),
+            ]
 
         tag: Any = Signal(OperandTag, name="tag_0")
         m.d.comb += [
@@ -204,9 +226,10 @@ class OperandReader(wiring.Component):
             tag.operand.eq(operand),
             tag.last.eq(last_word),
         ]
+        tags = [tag]
         for k in range(MEMORY_READ_LATENCY):
-            delayed = Signal(OperandTag, name=f"tag_{k + 1}")
-            m.d.sync += delayed.eq(tag)
-            tag = delayed
-        m.d.comb += self.o_tag.eq(tag)
+            delayed: Any = Signal(OperandTag, name=f"tag_{k + 1}")
+            m.d.sync += delayed.eq(tags[-1])
+            tags.append(delayed)
+        m.d.comb += [self.o_tag_next.eq(tags[-2]), self.o_tag.eq(tags[-1])]
         return m

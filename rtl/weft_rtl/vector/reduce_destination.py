@@ -26,8 +26,9 @@ class ReduceDestination(wiring.Component):
     Members
     -------
     i_start : In(1)
-        Begin a job; `i_decoded` is the job in this cycle, `i_job` from the next one on.
-    i_decoded, i_job : In(VectorJob)
+        Begin a job.
+    i_job : In(VectorJob)
+        From `i_start` on.
     i_total_valid : In(1), i_total : In(24)
         A total.
     i_finish : In(1)
@@ -40,7 +41,6 @@ class ReduceDestination(wiring.Component):
     """
 
     i_start: Signal
-    i_decoded: Any
     i_job: Any
     i_total_valid: Signal
     i_total: Signal
@@ -52,7 +52,6 @@ class ReduceDestination(wiring.Component):
         super().__init__(
             {
                 "i_start": In(1),
-                "i_decoded": In(VectorJob),
                 "i_job": In(VectorJob),
                 "i_total_valid": In(1),
                 "i_total": In(FLOAT),
@@ -82,7 +81,7 @@ class ReduceDestination(wiring.Component):
             ]
         inner_left = Signal(7)
         outer_left = Signal(24)
-        last_inner = inner_left == 1
+        last_inner, some_left = Signal(), Signal()  # as the counters stand
         written = waiting & self.o.ready
         m.d.comb += [
             function.i.eq(self.i_total),
@@ -90,9 +89,9 @@ class ReduceDestination(wiring.Component):
             self.o.valid.eq(waiting),
             self.o.payload.address.eq(walk_d.o),
             self.o.payload.value.eq(value),
-            self.o_idle.eq(~outer_left.any()),
+            self.o_idle.eq(~some_left),
             walk_d.i_start.eq(self.i_start),
-            walk_d.i_base.eq(self.i_decoded.d),
+            walk_d.i_base.eq(job.d),
             walk_d.i_next.eq(written),
             walk_d.i_next_inner.eq(~last_inner),
             walk_d.i_next_outer.eq(last_inner),
@@ -101,11 +100,18 @@ class ReduceDestination(wiring.Component):
         ]
         with m.If(self.i_start):
             m.d.sync += [
-                inner_left.eq(self.i_decoded.inner),
-                outer_left.eq(Mux(self.i_decoded.reduce, self.i_decoded.count, 0)),
+                inner_left.eq(job.inner),
+                last_inner.eq(job.inner == 1),
+                outer_left.eq(job.count),
+                some_left.eq(job.reduce & job.count.any()),
             ]
         with m.Elif(written):
-            m.d.sync += inner_left.eq(inner_left - 1)
+            m.d.sync += [inner_left.eq(inner_left - 1), last_inner.eq(inner_left == 2)]
             with m.If(last_inner):
-                m.d.sync += [inner_left.eq(job.inner), outer_left.eq(outer_left - 1)]
+                m.d.sync += [
+                    inner_left.eq(job.inner),
+                    last_inner.eq(job.inner == 1),
+                    outer_left.eq(outer_left - 1),
+                    some_left.eq(outer_left != 1),
+                ]
         return m

@@ -51,20 +51,20 @@ class ResultBuffer(wiring.Component):
     Members
     -------
     i_start : In(1)
-        Begin a job; `i_decoded` is the job in this cycle, `i_job` from the next one on.
-    i_decoded, i_job : In(VectorJob)
+        Begin a job.
+    i_job : In(VectorJob)
+        From `i_start` on; the first word comes 4 cycles later at the earliest.
     i_valid : In(1), i : In(float_word)
         A word of results.
     o_taken : Out(1)
         A word left the ring.
     o_idle : Out(1)
-        Nothing is behind the ring.
+        Nothing was in the ring and behind it a cycle ago.
     o_write, o_activation_write, o_groups : Out(stream)
         The destinations.
     """
 
     i_start: Signal
-    i_decoded: Any
     i_job: Any
     i_valid: Signal
     i: data.View
@@ -80,7 +80,6 @@ class ResultBuffer(wiring.Component):
         super().__init__(
             {
                 "i_start": In(1),
-                "i_decoded": In(VectorJob),
                 "i_job": In(VectorJob),
                 "i_valid": In(1),
                 "i": In(float_word(config)),
@@ -113,6 +112,7 @@ class ResultBuffer(wiring.Component):
         head = Signal(ceil_log2(self._capacity))
         tail = Signal.like(head)
         filled = Signal(range(self._capacity + 1))
+        has_words = Signal()  # ``filled`` is not 0
         pop, taken = Signal(), Signal()
         m.d.comb += [
             write_port.addr.eq(tail),
@@ -123,9 +123,9 @@ class ResultBuffer(wiring.Component):
         ]
         m.d.sync += [tail.eq(tail + self.i_valid), head.eq(head + pop)]
         with m.If(self.i_valid & ~taken):
-            m.d.sync += filled.eq(filled + 1)
+            m.d.sync += [filled.eq(filled + 1), has_words.eq(1)]
         with m.Elif(~self.i_valid & taken):
-            m.d.sync += filled.eq(filled - 1)
+            m.d.sync += [filled.eq(filled - 1), has_words.eq(filled[1:].any())]
 
         # Readout: a word when there is one, or the positions of a group, some of them zeros.
         # Everything from here to the block register waits when it cannot move on.
@@ -137,26 +137,36 @@ class ResultBuffer(wiring.Component):
         group_head = Signal.like(head, reset_less=True)
         position = Signal(6)
         exponent = Signal(signed(8))
-        last_position = Signal()
-        inside = Signal()
+        # Of the position, and what they are of a group's first one.
+        last_position, inside = Signal(reset_less=True), Signal(reset_less=True)
+        only_position, first_inside = Signal(reset_less=True), Signal(reset_less=True)
         per_block = config.words_per_block
         stage = data.StructLayout(
             {"valid": 1, "inside": 1, "block_end": 1, "low": 1, "exponent": signed(8)}
         )
         stages = [Signal(stage, name=f"stage_{k}") for k in range(5)]
+        # The positions before the last one, before the first word inside, of the last one inside
+        before_last = Signal.like(position, reset_less=True)
+        before_inside = Signal.like(position, reset_less=True)
+        end_inside = Signal.like(position, reset_less=True)
+        m.d.sync += [
+            only_position.eq(job.group_words == 1),
+            first_inside.eq(job.group_offset == 0),
+            before_last.eq(job.group_words - 2),
+            before_inside.eq(job.group_offset - 1),
+            end_inside.eq(job.group_offset + job.group_length - 1),
+        ]
         m.d.comb += [
-            last_position.eq(position + 1 == job.group_words),
-            inside.eq(
-                (position >= job.group_offset) & (position < job.group_offset + job.group_length)
-            ),
             again.eq(job.wide_keys & ~low),
             exponents.o.ready.eq(job.quantize & (~reading | (advance & last_position & ~again))),
-            pop.eq(advance & Mux(job.quantize, reading & inside, filled.any())),
+            pop.eq(advance & Mux(job.quantize, reading & inside, has_words)),
             taken.eq(pop & ~again),
             read_port.en.eq(advance),
-            stages[0].valid.eq(Mux(job.quantize, reading, filled.any())),
+            stages[0].valid.eq(Mux(job.quantize, reading, has_words)),
             stages[0].inside.eq(inside),
-            stages[0].block_end.eq(position % per_block == per_block - 1),
+            stages[0].block_end.eq(
+                job.quantize & reading & (position % per_block == per_block - 1)
+            ),
             stages[0].low.eq(low),
             stages[0].exponent.eq(exponent),
         ]
@@ -164,22 +174,32 @@ class ResultBuffer(wiring.Component):
             m.d.sync += [
                 reading.eq(1),
                 position.eq(0),
+                last_position.eq(only_position),
+                inside.eq(first_inside),
                 low.eq(0),
                 exponent.eq(exponents.o.payload),
                 group_head.eq(head + pop),
             ]
         with m.Elif(reading & advance):
-            m.d.sync += position.eq(position + 1)
+            m.d.sync += [
+                position.eq(position + 1),
+                last_position.eq(position == before_last),
+                inside.eq((inside | (position == before_inside)) & (position != end_inside)),
+            ]
             with m.If(last_position):
                 m.d.sync += [reading.eq(again), low.eq(again)]
                 with m.If(again):
                     m.d.sync += [
                         position.eq(0),
+                        last_position.eq(only_position),
+                        inside.eq(first_inside),
                         head.eq(group_head),
                         exponent.eq(low_plane_exponent(exponent, config.activation_bits)),
                     ]
         word = Signal(word_layout, reset_less=True)
+        to_memory = Signal()  # what is in ``word``
         with m.If(advance):
+            m.d.sync += to_memory.eq(stages[1].valid & ~job.quantize)
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
             # words for the vector memory end here
             m.d.sync += stages[3].valid.eq(stages[2].valid & job.quantize)
@@ -205,11 +225,10 @@ class ResultBuffer(wiring.Component):
         block = Signal(activation_block(config), reset_less=True)
         block_valid = Signal()
         block_ready = Mux(job.to_groups, self.o_groups.ready, self.o_activation_write.ready)
-        complete = Signal()
+        complete = stages[4].block_end
         # what `low_plane_exponent` leaves
         below = LOW_PLANE_BITS - (config.activation_bits - KEY_BITS)
         collected = Cat(earlier_codes, word_codes)
-        m.d.comb += complete.eq(job.quantize & stages[4].valid & stages[4].block_end)
         with m.If(block_ready):
             m.d.sync += block_valid.eq(0)
         with m.If(advance & stages[4].valid):
@@ -225,7 +244,6 @@ class ResultBuffer(wiring.Component):
         m.submodules.walk_d = walk_d = AddressWalker()
         words_left = Signal(10)
         inner_left = Signal(7)
-        to_memory = stages[2].valid & ~job.quantize
         m.d.comb += [
             self.o_write.valid.eq(to_memory),
             self.o_write.payload.address.eq(walk_d.o),
@@ -236,19 +254,41 @@ class ResultBuffer(wiring.Component):
             self.o_groups.valid.eq(block_valid & job.to_groups),
             self.o_groups.payload.exponent.eq(block.exponent),
             *(self.o_groups.payload.codes[k].eq(block.codes[k]) for k in range(BLOCK)),
-            advance.eq(
-                ~((to_memory & ~self.o_write.ready) | (complete & block_valid & ~block_ready))
-            ),
-            self.o_idle.eq(~(reading | block_valid | Cat(s.valid for s in stages[1:]).any())),
+            # A block waits until the one before it has been taken, which is no cycle's loss where
+            # nothing holds that up: a block is two words or more.
+            advance.eq(~((to_memory & ~self.o_write.ready) | (complete & block_valid))),
         ]
+        # Whoever waits for this asks for everything else, too.
+        m.d.sync += self.o_idle.eq(
+            ~(has_words | reading | block_valid | Cat(s.valid for s in stages[1:]).any())
+        )
         # one word, or all words of a group, are done
-        done_words = Mux(job.quantize, job.group_words, 1)
-        inner_end = Signal()
-        last_inner = inner_left == 1
+        done_words = Signal(6, reset_less=True)
+        # What the counters say, and what they will after one more step
+        inner_end, last_inner = Signal(reset_less=True), Signal(reset_less=True)
+        fills = job.quantize & job.fill
+        step = walk_d.i_next
+        m.d.sync += [
+            done_words.eq(Mux(job.quantize, job.group_words, 1)),
+            inner_end.eq(
+                fills
+                | Mux(
+                    step,
+                    Mux(inner_end, job.words == done_words, words_left == (done_words << 1)),
+                    words_left == done_words,
+                )
+            ),
+            last_inner.eq(
+                Mux(
+                    step & inner_end,
+                    Mux(last_inner, job.inner == 1, inner_left == 2),
+                    inner_left == 1,
+                )
+            ),
+        ]
         m.d.comb += [
-            inner_end.eq((job.quantize & job.fill) | (words_left == done_words)),
             walk_d.i_start.eq(self.i_start),
-            walk_d.i_base.eq(self.i_decoded.d),
+            walk_d.i_base.eq(job.d),
             walk_d.i_next.eq(
                 Mux(job.quantize, block_valid & block_ready, to_memory & self.o_write.ready)
             ),
@@ -259,8 +299,8 @@ class ResultBuffer(wiring.Component):
         ]
         with m.If(self.i_start):
             m.d.sync += [
-                words_left.eq(self.i_decoded.words),
-                inner_left.eq(self.i_decoded.inner),
+                words_left.eq(job.words),
+                inner_left.eq(job.inner),
             ]
         with m.Elif(walk_d.i_next):
             m.d.sync += words_left.eq(words_left - done_words)

@@ -44,14 +44,14 @@ class VectorUnit(wiring.Component):
 
     Throughput: a word per cycle with one vector memory operand (ACTIVATE: per ``activate_cycles``),
     per two cycles with two, per three for ROPE; a group of a quantising destination takes at least
-    ``group_words`` cycles, one of wide keys twice as many. An instruction starts when the one
-    before has finished, in that cycle.
+    ``group_words`` cycles, one of wide keys twice as many. An instruction is taken when the one
+    before has finished, in that cycle, and starts in the next one.
 
     Cycles from the transfer of an instruction to ``done`` when nothing waits, with n requests to
-    the vector memory: n + 9 with one product per word (COPY, MUL), n + 13 with an addition, n + 16
-    for ACTIVATE with one cycle per word, 2n + 16 with two; quantised, n + 15 + words of a block
+    the vector memory: n + 11 with one product per word (COPY, MUL), n + 15 with an addition, n + 18
+    for ACTIVATE with one cycle per word, 2n + 18 with two; quantised, n + 17 + words of a block
     less one (and the same for an addition or ACTIVATE). REDUCE, when the words fill rounds of 32
-    values: n + 11 for each reduction but the last, n + 48 for that (8 lanes; 4: n + 15, n + 46).
+    values: n + 11 for each reduction but the last, n + 49 for that (8 lanes; 4: n + 15, n + 47).
 
     Area (8 lanes, ``activate_cycles`` 2): about 10,000 LUT4 (carry chains counted), 8 MULT18X18D,
     15 block RAMs; with ``activate_cycles`` 1, 2,000 LUT4 and 6 block RAMs more.
@@ -114,37 +114,46 @@ class VectorUnit(wiring.Component):
         running = Signal()
         halted = Signal()
         start = Signal()
+        check = Signal()
+        refused = Signal(reset_less=True)
         finish = Signal()
         fault = Signal()
         opcode = Mux(job.reduce, isa.Opcode.REDUCE, isa.Opcode.VECTOR)
         accept = engine.instruction.valid & engine.instruction.ready
         m.d.comb += [
             finish.eq(
-                running & ~reader.o_active & reader.o_empty & results.o_idle & reduced.o_idle
+                running
+                & ~check
+                & ~reader.o_active
+                & reader.o_empty
+                & results.o_idle
+                & reduced.o_idle
             ),
             engine.instruction.ready.eq(~halted & (~running | finish)),
             engine.done.eq(finish),
             engine.busy.eq(running),
-            start.eq(accept & ~illegal),
+            start.eq(check & ~refused),
             engine.fault.valid.eq(fault),
             engine.fault.cause.eq(Fault.ILLEGAL_OPERAND),
             engine.fault.address.eq(opcode),
         ]
-        m.d.sync += fault.eq((accept & illegal) | reader.o_fault)
+        # An instruction is decoded in the cycle of its transfer and starts in the next one.
+        m.d.sync += [check.eq(accept), refused.eq(illegal)]
         with m.If(accept):
             m.d.sync += job.eq(decoded)
-        with m.If(start):
+        wrong = (check & refused) | reader.o_fault
+        m.d.sync += fault.eq(wrong)
+        with m.If(accept):
             m.d.sync += running.eq(1)
-        with m.Elif(finish | reader.o_fault):
+        with m.Elif(finish | wrong):
             m.d.sync += running.eq(0)
-        with m.If((accept & illegal) | reader.o_fault):
+        with m.If(wrong):
             m.d.sync += halted.eq(1)
 
         # Data
         for block in (reader, results, reduced):
             m.d.comb += [
-                block.i_start.eq(accept),
-                block.i_decoded.eq(decoded),
+                block.i_start.eq(start),
                 block.i_job.eq(job),
             ]
         connect(m, reader.o_request, flipped(self.read.request))
@@ -159,12 +168,10 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             row_scalars.i_read.eq(reader.o_scalar_read),
             row_scalars.i_address.eq(reader.o_scalar_address),
-            # Only what reads waits for the check of the operands: it is slow, and without reads
-            # the others do nothing.
-            reader.i_refused.eq(illegal),
             reader.i_taken.eq(results.o_taken),
             reader.i_resume.eq(lanes.o_resume),
             lanes.i_job.eq(job),
+            lanes.i_tag_next.eq(reader.o_tag_next),
             lanes.i_tag.eq(reader.o_tag),
             lanes.i_data.eq(self.read.data),
             lanes.i_row_scalar.eq(row_scalars.o),
