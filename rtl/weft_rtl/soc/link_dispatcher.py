@@ -86,13 +86,28 @@ class LinkDispatcher(wiring.Component):
         value = Signal(32, reset_less=True)
         count = Signal(range(max(REQUEST_BYTES, 33)))
         opcode = request.opcode
-        hello = opcode == LinkOpcode.HELLO
-        reads = opcode == LinkOpcode.READ_MEMORY
+        # What there is to judge, known when the request has been there for a cycle.
+        names = ("hello", "reads", "writes", "is_new", "too_late", "same", "unknown", "too_many")
+        hello, reads, writes, is_new, too_late, same, unknown, too_many = (
+            Signal(name=name, reset_less=True) for name in names
+        )
+        waited = Signal(reset_less=True)
+        m.d.sync += [
+            hello.eq(opcode == LinkOpcode.HELLO),
+            reads.eq(opcode == LinkOpcode.READ_MEMORY),
+            writes.eq(opcode == LinkOpcode.WRITE_MEMORY),
+            is_new.eq(age == 0),
+            too_late.eq(age > WINDOW),
+            same.eq(session == request.address),
+            unknown.eq((opcode > max(LinkOpcode)) | (opcode == 0)),
+            too_many.eq(request.value > PAYLOAD_BYTES),
+            waited.eq(request.value == 0),
+        ]
         m.d.comb += [
             age.eq(expected - request.sequence),
             memory.i_address.eq(request.address),
             memory.i_size.eq(request.value),
-            memory.i_write.eq(opcode == LinkOpcode.WRITE_MEMORY),
+            memory.i_write.eq(writes),
             memory.i.payload.eq(self.i.payload.data),
             registers.i_address.eq(request.address),
             registers.i_value.eq(request.value),
@@ -118,7 +133,10 @@ class LinkDispatcher(wiring.Component):
                     ]
                     with m.If(count == REQUEST_BYTES - 1):
                         m.d.sync += count.eq(0)
-                        m.next = "JUDGE"
+                        m.next = "LOOK"
+
+            with m.State("LOOK"):
+                m.next = "JUDGE"
 
             with m.State("JUDGE"):
                 # Whatever is not executed is answered at once: plain.
@@ -132,26 +150,25 @@ class LinkDispatcher(wiring.Component):
                 m.next = "SKIP"
                 with m.If(hello):
                     m.d.sync += [active.eq(1), session.eq(request.address), payload.eq(1)]
-                    with m.If(~active | (session != request.address)):
+                    with m.If(~active | ~same):
                         m.d.sync += expected.eq(request.sequence + 1)
                 with m.Elif(~active):
                     m.d.sync += status.eq(LinkStatus.NO_SESSION)
-                with m.Elif(age > WINDOW):
+                with m.Elif(too_late):
                     m.d.sync += [status.eq(LinkStatus.OUT_OF_ORDER), value.eq(expected)]
-                with m.Elif((age != 0) & ~reads):
+                with m.Elif(~is_new & ~reads):
                     m.d.sync += [status.eq(recall.data.status), value.eq(recall.data.value)]
                 with m.Else():
-                    m.d.sync += fresh.eq(age == 0)
-                    with m.If(age == 0):
+                    m.d.sync += fresh.eq(is_new)
+                    with m.If(is_new):
                         m.d.sync += expected.eq(expected + 1)
-                    with m.If((opcode > max(LinkOpcode)) | (opcode == 0)):
+                    with m.If(unknown):
                         m.d.sync += status.eq(LinkStatus.BAD_REQUEST)
                     with m.Elif(reads):
-                        too_many = request.value > PAYLOAD_BYTES
                         m.d.sync += payload.eq(~too_many)
                         with m.If(too_many):
                             m.d.sync += status.eq(LinkStatus.BAD_REQUEST)
-                    with m.Elif(opcode == LinkOpcode.WRITE_MEMORY):
+                    with m.Elif(writes):
                         m.d.comb += memory.i_start.eq(1)
                         m.next = "WRITE"
                     with m.Else():
@@ -198,7 +215,7 @@ class LinkDispatcher(wiring.Component):
 
             with m.State("WAIT"):
                 m.d.sync += request.value.eq(request.value - 1)
-                with m.If(self.i_irq | (request.value == 0) | self.i.valid):
+                with m.If(self.i_irq | waited | self.i.valid):
                     finish(self.i_irq, 0)
 
             with m.State("RESET"):

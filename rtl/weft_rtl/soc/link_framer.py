@@ -50,13 +50,15 @@ class LinkFramer(wiring.Component):
     def _stuff(self, m: Module, ring: ByteRing, codes: SyncFIFO, crc: Any) -> None:
         """Cut at zeros: bytes into the ring, lengths into the queue of codes."""
         run = Signal(8)
+        full = Signal()  # run is one less than the longest
         byte = Signal(8)
         put = Signal()
         finish = Signal()
         room = Signal()
         index = Signal(2)
+        # Up to three words may have come since, as this is a cycle old, and the ring's level two.
+        m.d.sync += room.eq((codes.level <= _CODES - 3) & (ring.o_level <= _RING_BYTES - 3))
         m.d.comb += [
-            room.eq(codes.w_rdy & ~ring.o_full),
             byte.eq(self.i.payload.data),
             crc.data.eq(byte),
             crc.start.eq(finish),
@@ -79,12 +81,11 @@ class LinkFramer(wiring.Component):
                     with m.If(index == 3):
                         m.next = "END"
             with m.State("END"):
-                m.d.comb += finish.eq(codes.w_rdy)
+                m.d.comb += finish.eq(room)
                 with m.If(finish):
                     m.next = "DATA"
 
         zero = byte == 0
-        full = run == _LONGEST - 1
         m.d.comb += [
             ring.i_write.eq(put & ~zero),
             codes.w_en.eq(finish | (put & (zero | full))),
@@ -92,9 +93,9 @@ class LinkFramer(wiring.Component):
             codes.w_data.eq(Cat((run + 1 + (put & ~zero))[:8], finish)),
         ]
         with m.If(codes.w_en):
-            m.d.sync += run.eq(0)
+            m.d.sync += [run.eq(0), full.eq(0)]
         with m.Elif(put):
-            m.d.sync += run.eq(run + 1)
+            m.d.sync += [run.eq(run + 1), full.eq(run == _LONGEST - 2)]
 
     def _send(self, m: Module, ring: ByteRing, codes: SyncFIFO) -> None:
         """A code, its bytes, and so on; a zero behind the last."""

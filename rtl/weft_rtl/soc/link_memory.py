@@ -39,10 +39,11 @@ class LinkMemory(wiring.Component):
     Members
     -------
     axi : AXI4 manager
-    i_start, i_write, i_address, i_size : begin a transfer; ignored unless idle.
+    i_start, i_write, i_address, i_size : begin a transfer in the next cycle, until which the others
+        hold; ignored unless idle then.
     i : stream of bytes to write, In
     o : stream of bytes read, Out
-    o_done : one cycle, when all is written and acknowledged, or read and taken.
+    o_done : one cycle, after all is written and acknowledged, or read and taken. Registered.
     o_error : the memory answered with an error; holds until the next start.
     """
 
@@ -87,7 +88,8 @@ class LinkMemory(wiring.Component):
         )
         beat_address = Signal(32 - lane_bits, reset_less=True)
         beats_left = Signal(33 - lane_bits, reset_less=True)
-        writing = Signal()
+        writing, start = Signal(), Signal()
+        m.d.sync += [start.eq(self.i_start), self.o_done.eq(0)]
         room = Signal(beat_bits + 1)
         asked = Signal(beat_bits + 1, reset_less=True)
         m.d.comb += room.eq(self._burst_beats - beat_address[:beat_bits])
@@ -99,6 +101,23 @@ class LinkMemory(wiring.Component):
                 getattr(axi, f"{channel}burst").eq(_INCREMENTING),
                 getattr(axi, f"{channel}cache").eq(0b0011),
             ]
+        # No state is looked at on the way to the bus: nothing comes that was not asked for, and
+        # nothing is full while nothing is written. The last beat takes cycles to fill.
+        data = Signal(8 * self._beat_bytes, reset_less=True)
+        strobe = Signal(self._beat_bytes, reset_less=True)
+        full, is_last = Signal(), Signal(reset_less=True)
+        m.submodules.beats = beats = SyncFIFO(width=len(data), depth=self._burst_beats)
+        m.d.sync += is_last.eq(now.beats == 1)
+        m.d.comb += [
+            axi.wdata.eq(data),
+            axi.wstrb.eq(strobe),
+            axi.wvalid.eq(full),
+            axi.wlast.eq(is_last),
+            axi.bready.eq(1),
+            axi.rready.eq(1),
+            beats.w_data.eq(axi.rdata),
+            beats.w_en.eq(axi.rvalid),
+        ]
         with m.FSM():
             with m.State("IDLE"):
                 last = self.i_address[:lane_bits] + self.i_size + (self._beat_bytes - 1)
@@ -111,13 +130,13 @@ class LinkMemory(wiring.Component):
                     beat_address.eq(self.i_address[lane_bits:]),
                     beats_left.eq(last >> lane_bits),
                 ]
-                with m.If(self.i_start):
+                with m.If(start):
                     m.d.sync += self.o_error.eq(0)
                     m.next = "BURST"
             with m.State("BURST"):
                 m.d.sync += asked.eq(Mux(beats_left < room, beats_left[: beat_bits + 1], room))
                 with m.If(now.empty):
-                    m.d.comb += self.o_done.eq(1)
+                    m.d.sync += self.o_done.eq(1)
                     m.next = "IDLE"
                 with m.Else():
                     m.next = "ADDRESS"
@@ -137,37 +156,27 @@ class LinkMemory(wiring.Component):
                 with m.Else():
                     m.next = "READ"
             with m.State("WRITE"):
-                self._write(m, now)
+                self._write(m, now, data, strobe, full)
                 with m.If(axi.wvalid & axi.wready & axi.wlast):
                     m.next = "RESPONSE"
-            with m.State("RESPONSE"):
-                m.d.comb += axi.bready.eq(1)
-                with m.If(axi.bvalid):
-                    m.d.sync += self.o_error.eq(self.o_error | axi.bresp[1])
-                    m.next = "BURST"
+            with m.State("RESPONSE"), m.If(axi.bvalid):
+                m.d.sync += self.o_error.eq(self.o_error | axi.bresp[1])
+                m.next = "BURST"
             with m.State("READ"):
-                self._read(m, now)
+                self._read(m, now, beats)
                 with m.If(now.beats == 0):
                     m.next = "BURST"
         return m
 
-    def _write(self, m: Module, now: _Progress) -> None:
+    def _write(self, m: Module, now: _Progress, data: Signal, strobe: Signal, full: Signal) -> None:
         """Fill beats lane by lane; the lanes before the first byte and behind the last one pass by
         without a strobe."""
-        axi = self.axi
-        data = Signal(8 * self._beat_bytes, reset_less=True)
-        strobe = Signal(self._beat_bytes, reset_less=True)
-        full = Signal()
         used = Signal()
         step = Signal()
         m.d.comb += [
             used.eq((now.skip == 0) & ~now.empty),
             self.i.ready.eq(~full & used),
             step.eq(~full & (~used | self.i.valid) & (now.beats != 0)),
-            axi.wdata.eq(data),
-            axi.wstrb.eq(strobe),
-            axi.wvalid.eq(full),
-            axi.wlast.eq(now.beats == 1),
         ]
         with m.If(step):
             m.d.sync += [
@@ -176,20 +185,15 @@ class LinkMemory(wiring.Component):
                 full.eq(now.lane == self._beat_bytes - 1),
             ]
             self._next_lane(m, now, used)
-        with m.If(full & axi.wready):
+        with m.If(full & self.axi.wready):
             m.d.sync += [full.eq(0), now.beats.eq(now.beats - 1)]
 
-    def _read(self, m: Module, now: _Progress) -> None:
+    def _read(self, m: Module, now: _Progress, beats: SyncFIFO) -> None:
         """Take beats apart lane by lane."""
         axi = self.axi
-        width = 8 * self._beat_bytes
-        m.submodules.beats = beats = SyncFIFO(width=width, depth=self._burst_beats)
         used = Signal()
         step = Signal()
         m.d.comb += [
-            axi.rready.eq(1),
-            beats.w_data.eq(axi.rdata),
-            beats.w_en.eq(axi.rvalid),
             used.eq((now.skip == 0) & ~now.empty),
             self.o.valid.eq(beats.r_rdy & used),
             self.o.payload.eq(beats.r_data.word_select(now.lane, 8)),

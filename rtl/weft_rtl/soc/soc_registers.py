@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registers that CPU and host share."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
@@ -30,7 +32,7 @@ _PLAIN = {"LEDS": 8, "BOOT_STATUS": 32, "CPU_CONTROL": 2, "MAILBOX": 32}
 
 
 class SocRegisters(wiring.Component):
-    """The registers of `weft_arch.soc`; whole words, an access in 4 cycles. Writes with strobes
+    """The registers of `weft_arch.soc`; whole words, an access in 5 cycles. Writes with strobes
     that are not all set change nothing and are answered DECERR, as are other offsets.
 
     Members
@@ -76,12 +78,13 @@ class SocRegisters(wiring.Component):
         cycles, high = Signal(64), Signal(32)
         watchdog, resetting = Signal(32), Signal(range(CPU_RESET_CYCLES + 1))
 
-        # One access at a time: taken, done, then answered.
+        # One access at a time: taken, its register looked up, done, then answered.
         write, read = Signal(), Signal()
+        taken_write, taken_read = Signal(), Signal()
         writing, reading = Signal(), Signal()
         index = Signal(SOC_ADDRESS_BITS - 2, reset_less=True)
         word, whole = Signal(32, reset_less=True), Signal(reset_less=True)
-        busy = writing | reading | bus.bvalid | bus.rvalid
+        busy = taken_write | taken_read | writing | reading | bus.bvalid | bus.rvalid
         m.d.comb += [
             write.eq(bus.awvalid & bus.wvalid & ~busy),
             read.eq(bus.arvalid & ~write & ~busy),
@@ -90,14 +93,18 @@ class SocRegisters(wiring.Component):
             bus.arready.eq(read),
         ]
         m.d.sync += [
-            writing.eq(write),
-            reading.eq(read),
+            taken_write.eq(write),
+            taken_read.eq(read),
+            writing.eq(taken_write),
+            reading.eq(taken_read),
             index.eq(Mux(write, bus.awaddr[2:], bus.araddr[2:])),
             word.eq(bus.wdata),
             whole.eq(bus.wstrb.all()),
         ]
-        there = index <= _LAST // 4
-        allowed = there & whole
+        here = {name: Signal(name=f"here_{name.lower()}") for name in SOC_REGISTERS}
+        there, allowed = Signal(), Signal()
+        m.d.sync += [flag.eq(index == soc_offset(name) // 4) for name, flag in here.items()]
+        m.d.sync += [there.eq(index <= _LAST // 4), allowed.eq((index <= _LAST // 4) & whole)]
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(bus.rready):
@@ -105,7 +112,7 @@ class SocRegisters(wiring.Component):
         with m.If(writing):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(allowed, 0, _DECERR))]
         with m.If(reading):
-            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(Mux(there, 0, _DECERR)), bus.rdata.eq(0)]
+            m.d.sync += [bus.rvalid.eq(1), bus.rresp.eq(Mux(there, 0, _DECERR))]
             shown: dict[str, Any] = {
                 "SOC_ID": SOC_ID_VALUE,
                 "SOC_VERSION": SOC_VERSION_VALUE,
@@ -118,15 +125,13 @@ class SocRegisters(wiring.Component):
                 "INTERRUPTS": self.o_cpu_irq,
                 **plain,
             }
-            with m.Switch(index):
-                for name, value in shown.items():
-                    with m.Case(soc_offset(name) // 4):
-                        m.d.sync += bus.rdata.eq(Value.cast(value))
-            with m.If(index == soc_offset("CYCLES_LOW") // 4):
+            terms = [Mux(here[name], Value.cast(value), 0) for name, value in shown.items()]
+            m.d.sync += bus.rdata.eq(reduce(or_, terms))
+            with m.If(here["CYCLES_LOW"]):
                 m.d.sync += high.eq(cycles[32:])
 
         def written(name: str) -> Value:
-            return writing & allowed & (index == soc_offset(name) // 4)
+            return writing & allowed & here[name]
 
         for name, register in plain.items():
             with m.If(written(name)):
@@ -137,18 +142,20 @@ class SocRegisters(wiring.Component):
             m.d.sync += notify.eq(word[0])
         m.d.sync += cycles.eq(cycles + 1)
 
+        expired = Signal()
+        m.d.sync += expired.eq(0)
         with m.If(resetting != 0):
             m.d.sync += resetting.eq(resetting - 1)
         with m.If(written("WATCHDOG")):
             m.d.sync += watchdog.eq(word)
         with m.Elif(watchdog != 0):
-            m.d.sync += watchdog.eq(watchdog - 1)
-            with m.If(watchdog == 1):
-                status = plain["BOOT_STATUS"]
-                m.d.sync += [
-                    status[WATCHDOG_EXPIRED.bit_length() - 1].eq(1),
-                    resetting.eq(CPU_RESET_CYCLES),
-                ]
+            m.d.sync += [watchdog.eq(watchdog - 1), expired.eq(watchdog == 1)]
+        with m.If(expired):
+            status = plain["BOOT_STATUS"]
+            m.d.sync += [
+                status[WATCHDOG_EXPIRED.bit_length() - 1].eq(1),
+                resetting.eq(CPU_RESET_CYCLES),
+            ]
 
         control = plain["CPU_CONTROL"]
         to_cpu = (control & CpuControl.ACCELERATOR_TO_CPU).any()
