@@ -75,8 +75,7 @@ class Cost:
     """array cycles that carry a row"""
     words_read: int = 0
     words_written: int = 0
-    """of the vector memory, by array and vector unit: it has a port each, where the array comes
-    first"""
+    """of the vector memory, by array, vector unit and STORE: it has a port each"""
 
 
 def cost_of(step: Step, config: Configuration) -> Cost:
@@ -114,7 +113,12 @@ def cost_of(step: Step, config: Configuration) -> Cost:
             )
         case Store():
             size = 4 * config.lanes * count * i.words
-            return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
+            return Cost(
+                cycles=size / config.beat_bytes,
+                tail=STORE_TAIL,
+                written=size,
+                words_read=count * i.words,
+            )
         case StoreKV():
             return _store_kv(step, i, config)
         case StoreTopK():

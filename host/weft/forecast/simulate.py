@@ -43,6 +43,8 @@ TOKEN_CYCLES, HANDOVER_CYCLES = 2, 4
 _GROUPS = -1
 """A token that stands for the groups that a VECTOR hands to a STORE_KV."""
 _TINY = 1e-6
+_LEAST = 0.1
+"""What the vector unit reads at least, of a word per cycle."""
 _KINDS = {
     Opcode.STREAM_WEIGHTS: "weights",
     Opcode.STREAM_KV: "keys and values",
@@ -288,17 +290,20 @@ class _Machine:
 
     def _vector_rate(self, compute: _Job | None, speed: float) -> float:
         """How fast the vector unit is beside the array, which comes first at both ports of the
-        vector memory."""
-        vector, rate = self._running(Engine.VECTOR), 1.0
-        if compute is None or vector is None or not compute.cost.cycles:
-            return rate
-        for words, taken in (
-            (vector.cost.words_read, compute.cost.words_read),
-            (vector.cost.words_written, compute.cost.words_written),
-        ):
+        vector memory, and beside a STORE, which comes before it at the port for reading."""
+        vector, store = self._running(Engine.VECTOR), self._running(Engine.STORE)
+        if vector is None:
+            return 1.0
+        read = written = 0.0
+        if compute and compute.cost.cycles:
+            read = compute.cost.words_read * speed / compute.cost.cycles
+            written = compute.cost.words_written * speed / compute.cost.cycles
+        if store and store.cost.cycles:
+            read = min(read + store.cost.words_read / store.cost.cycles, 1 - _LEAST)
+        cost, rate = vector.cost, 1.0
+        for words, taken in ((cost.words_read, read), (cost.words_written, written)):
             if words:
-                left = 1 - taken * speed / compute.cost.cycles
-                rate = min(rate, left * vector.cost.cycles / words)
+                rate = min(rate, (1 - taken) * cost.cycles / words)
         return rate
 
     def _next_event(self) -> float | None:
