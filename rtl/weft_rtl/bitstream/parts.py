@@ -93,7 +93,7 @@ class GowinPart:
         "Placed and routed only; no bitstream is made for this family.",
         "The tool has no delays of multipliers: paths into and out of them are in no clock.",
         "Products outside the array are logic: synthesis infers no multipliers of this family.",
-        "Logic of the whole counts places of a LUT4 that only pass a value to a register, too.",
+        "The whole counts places as packed: a LUT4 that only passes a value to a register, too.",
     )
     logic_cells: ClassVar = {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4}
 

@@ -45,8 +45,11 @@ def make_report(
             counts[blocks.of(cell.module)][cell.kind] += 1
     used = cells_used(part, netlist)
     if timing and isinstance(part, GowinPart):
-        # A register without logic in front of it takes the place of a LUT4 that passes its value.
-        used["logic"] = sum(timing["utilization"][kind]["used"] for kind in ("LUT4", "ALU"))
+        # As packed: a register without logic in front of it takes the place of a LUT4 that passes
+        # its value, and a distributed memory those of registers.
+        packed = {kind: found["used"] for kind, found in timing["utilization"].items()}
+        used["logic"] = packed["LUT4"] + packed["ALU"]
+        used["DFF"] = packed["DFF"]
     timing = timing or {"fmax": {}, "critical_paths": []}
     return {
         "design": design.name,

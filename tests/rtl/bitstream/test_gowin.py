@@ -104,11 +104,12 @@ def test_the_report_tells_cells_clock_and_paths(built: tuple[Path, dict[str, Any
     assert clock[0] == "clk"
     assert clock[1]["wanted_mhz"] == 80 < clock[1]["mhz"]
     assert set(report["blocks"]) >= {"top", "inner.ring"}
-    for kind in ("DFF", "BSRAM", "MULT12X12"):
+    for kind in ("BSRAM", "MULT12X12"):
         assert sum(block[kind] for block in report["blocks"].values()) == report["used"][kind]
     assert report["used"]["BSRAM"] == report["blocks"]["inner.ring"]["BSRAM"] == 1
     assert report["used"]["MULT12X12"] == 1
-    assert report["used"]["logic"] > sum(b["logic"] for b in report["blocks"].values()) > 0
+    for kind in ("logic", "DFF"):
+        assert report["used"][kind] >= sum(b[kind] for b in report["blocks"].values()) > 0
     (inner,) = (p for p in report["critical_paths"] if p["from"] == p["to"] == "posedge clk")
     assert inner["ns"] == pytest.approx(report["longest_paths"][0]["ns"], abs=0.02)
     text = section({"small": report})
