@@ -14,7 +14,7 @@ from weft.compiler import CompiledModel, compile_model
 from weft.compiler.compiled import lay_out
 from weft.compiler.conventions import chunk_scalars, even_chunks
 from weft.compiler.hazards import check_hazards
-from weft.compiler.long_plan import check_long
+from weft.compiler.long_plan import LongPlan, check_long
 from weft.compiler.plan import Region
 from weft.compiler.walk import walk
 from weft.errors import CompileError
@@ -55,6 +55,12 @@ def make(name: str, weights: str = "w8") -> CompiledModel:
 MODELS = {name: make(name) for name in SHAPES}
 
 
+def long_plan(model: CompiledModel) -> LongPlan:
+    assert model.long is not None
+    assert isinstance(model.long.chip, LongPlan)
+    return model.long.chip
+
+
 def long_program(model: CompiledModel) -> tuple[Instruction, ...]:
     assert model.long is not None
     return model.long.program
@@ -84,8 +90,7 @@ def run(model: CompiledModel, device: Device, chunk: int | None) -> tuple[np.nda
 
 
 def test_what_the_models_have() -> None:
-    plans = {name: model.long.chip for name, model in MODELS.items() if model.long}
-    assert set(plans) == set(SHAPES)
+    plans = {name: long_plan(model) for name, model in MODELS.items()}
     for name, plan in plans.items():
         assert plan.chunk_rows > MODELS[name].chip.chunk_rows
     assert plans["turns"].chunk_rows > plans["turns"].group_rows
@@ -154,8 +159,8 @@ def test_the_same_bits_on_the_rtl(stall: float) -> None:
 
     shape = {"n_heads": 4, "n_kv_heads": 4, "head_dim": 32, "dim": 256, "hidden_dim": 1024}
     model = compiled(random_model(model_config(**shape, n_layers=2)), "tiny")
-    assert model.long is not None
-    assert model.long.chip.front_rows < model.long.chip.chunk_rows
+    plan = long_plan(model)
+    assert plan.front_rows < plan.chunk_rows
     size = model.memory.size
     memory = MemoryParameters(stall=stall, seed=3) if stall else None
     rows = model.prompt_rows
@@ -231,10 +236,9 @@ def test_a_program_that_is_too_long_gets_larger_panels() -> None:
     ],
 )
 def test_the_check_finds_a_broken_plan(change: Any, sentence: str) -> None:
-    found = MODELS["two"].long
-    assert found is not None
+    found = long_plan(MODELS["two"])
     plan = dataclasses.replace(
-        found.chip, vector=dict(found.chip.vector), activations=dict(found.chip.activations)
+        found, vector=dict(found.vector), activations=dict(found.activations)
     )
     check_long(plan, MODELS["two"].config)
     for memory, regions in change.items():
