@@ -56,8 +56,8 @@ def build(
     Raises
     ------
     BuildError
-        A tool is missing, refuses the design, or the design does not fit; then the report has the
-        cells that it would take, and no clocks.
+        A tool is missing, refuses the design, or the design does not fit. From the synthesis on
+        there is a report with the cells that it takes, and no clocks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,8 +74,9 @@ def build(
     key = f"{design.digest} {versions}"
     _step(folder, "synthesis", key, (NETLIST,), lambda: synthesize(design, folder, progress))
     unplaced = read_netlist(folder / NETLIST, None, design.name)
+    # What there is when the part is too small, or when placing and routing does not end.
+    _write(report_of(unplaced, None, ()), folder)
     if lacking := _lacking(design.part, unplaced):
-        _write(report_of(unplaced, None, ()), folder)
         raise BuildError(f"{design.name} does not fit the {design.part.name}: {lacking}.")
     key = f"{key} seed {seed} pins {bitstream}"
     _step(

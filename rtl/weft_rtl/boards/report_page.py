@@ -85,11 +85,18 @@ def _board(name: str, report: Mapping[str, Any]) -> str:
         f"### {name}: {report['part']}\n",
         _table(("cells", "used", "of", ""), *used),
         _table(("block", *(_TITLES[kind] for kind in report["used"])), *blocks),
-        *(placed if clocks else ["It does not fit, so it was not placed.\n"]),
+        *(placed if clocks else [f"{_unplaced(report)}\n"]),
         *(["\n".join(f"- {note}" for note in notes) + "\n"] if notes else []),
         f"Seed {report['seed']}; {versions}; design {report['digest'][:16]}.\n",
     ]
     return "\n" + "\n".join(parts) + "\n"
+
+
+def _unplaced(report: Mapping[str, Any]) -> str:
+    limits = report["limits"]
+    if any(count > limits[kind] for kind, count in report["used"].items()):
+        return "It does not fit, so it was not placed."
+    return "Synthesised only: its cells fit, but place and route did not come to an end."
 
 
 def _met(clock: Mapping[str, float]) -> str:

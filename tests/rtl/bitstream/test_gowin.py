@@ -114,7 +114,7 @@ def test_the_report_tells_cells_clock_and_paths(built: tuple[Path, dict[str, Any
     assert inner["ns"] == pytest.approx(report["longest_paths"][0]["ns"], abs=0.02)
     text = section({"small": report})
     assert "| `clk` |" in text
-    assert "- Placed and routed only; no bitstream is made for this family." in text
+    assert "- No bitstream is made for this family." in text
 
 
 @placed

@@ -48,6 +48,16 @@ def test_the_section_has_every_figure() -> None:
         assert line in lines
 
 
+def test_what_was_not_placed_is_told_with_the_reason() -> None:
+    unplaced: dict[str, Any] = {**REPORT, "clocks": {}, "notes": ["One.", "Two."]}
+    text = section({"some": unplaced})
+    assert "Synthesised only: its cells fit, but place and route did not come to an end." in text
+    assert "- One.\n- Two.\n" in text
+    assert "placement" not in text
+    unplaced["limits"] = {**REPORT["limits"], "logic": 499}
+    assert "It does not fit, so it was not placed." in section({"some": unplaced})
+
+
 def test_the_section_takes_the_place_of_the_one_before() -> None:
     old, new = section({}), section({"some": REPORT})
     page = with_section("# Boards\n\nText.\n", old)
