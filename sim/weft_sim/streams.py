@@ -3,7 +3,8 @@
 
 A stream member ``i`` becomes the ports ``i__payload``, ``i__valid`` and ``i__ready``; member ``a``
 of an interface ``b`` becomes ``b__a__payload`` and so on, element 2 of an array ``x`` becomes
-``x__2__payload``. The prefix given here is the part before ``__payload``.
+``x__2__payload``. The prefix given here is the part before ``__payload``. A stream without a port
+``ready`` (a strobe) is always accepted.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ class Stalls:
 
 
 class _StreamPorts:
-    """The three ports of a stream; a payload of no bits has no port."""
+    """The ports of a stream; neither a payload of no bits nor a strobe's ready has one."""
 
     def __init__(self, bench: Bench, prefix: str, shape: Any) -> None:
         self.valid = _port(bench, prefix, "valid")
-        self.ready = _port(bench, prefix, "ready")
+        self.ready: Any = getattr(bench.dut, f"{prefix}__ready", None)
+        self.is_strobe = not hasattr(bench.dut, f"{prefix}__ready")
         self.payload = getattr(bench.dut, f"{prefix}__payload", None)
         width = 0 if self.payload is None else len(self.payload)
         self.packer = Packer(width if shape is None else shape)
@@ -65,6 +67,9 @@ class _StreamPorts:
                 f"Stream {prefix} carries {width} bits, the shape given has {self.packer.width}."
             )
         self.one_bit = width == 1
+
+    def read_ready(self) -> bool:
+        return self.is_strobe or bool(int(self.ready.value))
 
     def read_payload(self) -> int:
         return 0 if self.payload is None else int(self.payload.value)
@@ -131,7 +136,7 @@ class StreamDriver:
     def _at_edge(self) -> None:
         ports = self._ports
         if self._offering:
-            if not int(ports.ready.value):
+            if not ports.read_ready():
                 return  # a payload that is offered stays
             self._queue.popleft()
             self.sent += 1
@@ -181,7 +186,7 @@ class StreamChecker:
                 f"Stream {self.prefix} changed its payload from {self._waiting:#x} to {bits:#x} "
                 f"while it waited for ready, in cycle {self._bench.cycle}."
             )
-        transferred = bool(int(ports.ready.value))
+        transferred = ports.read_ready()
         self._waiting = None if transferred else bits
         return transferred, bits
 
@@ -224,7 +229,7 @@ class StreamMonitor:
         self.checker = StreamChecker(bench, prefix, attach=False)
         self._ports = _StreamPorts(bench, prefix, shape)
         self._bench = bench
-        self._passive = passive
+        self._passive = passive or self._ports.is_strobe
         self._stalls = Stalls(
             bench.stall if stall is None else stall, bench.random_for(f"{prefix}/monitor")
         )
@@ -232,7 +237,7 @@ class StreamMonitor:
         self._arrived = bench.event()
         self._ready = False
         self._wanted = "nothing"
-        if not passive:
+        if not self._passive:
             self._ports.ready.value = 0
         bench.add_agent(self._at_edge)
         bench.add_report(self._report)

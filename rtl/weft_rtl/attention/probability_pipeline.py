@@ -21,8 +21,7 @@ __all__ = ["ProbabilityPipeline"]
 class ProbabilityPipeline(wiring.Component):
     """Works through the rows of one job: running maximum, probabilities, running sum, blocks.
 
-    A row takes 32 / `probability_lanes` cycles. The whole pipeline may be frozen by an enable from
-    outside; then its outputs repeat.
+    A row takes 32 / `probability_lanes` cycles.
 
     Members
     -------

@@ -45,8 +45,8 @@ class ProbabilityQuantizer(wiring.Component):
     o_last : Out(1)
         The block at ``o`` is of the last row.
     o_enough : Out(1)
-        The rows after that of the block at ``o`` take no more cycles than the job has rows, if
-        nothing holds them up: a reader of a row per cycle may begin.
+        The rows after that of the block at ``o`` take no more cycles than the job has rows: a
+        reader of a row per cycle may begin.
 
     Area (8 lanes): 350 LUT4, 80 CCU2C, 23 LUT RAMs.
     """

@@ -45,12 +45,10 @@ class ScoreBuffer(wiring.Component):
     i_scores : In(strobe of score_word)
     o_done : Out(1)
         Pulse, in the order of the jobs: all of a job's scores and maxima can be read.
-    i_enable : In(1)
-        Advances both read pipelines.
     i_maximum_address, o_maximum : In, Out(MAXIMUM)
-        Reads a row's maximum, address {parity, row}, 2 enabled cycles.
+        Reads a row's maximum, address {parity, row}, 2 cycles.
     i_score_address, o_scores : In, Out(masked_scores)
-        Reads `probability_lanes` scores, address {parity, row, part}, 3 enabled cycles.
+        Reads `probability_lanes` scores, address {parity, row, part}, 3 cycles.
 
     From the last word to ``o_done`` are 6 + log2(lanes) cycles. Area (8 lanes): about 650 LUT4 and
     8 block RAMs.
@@ -59,7 +57,6 @@ class ScoreBuffer(wiring.Component):
     i_job: wiring.PureInterface
     i_scores: wiring.PureInterface
     o_done: Signal
-    i_enable: Signal
     i_maximum_address: Signal
     o_maximum: Signal
     i_score_address: Signal
@@ -74,7 +71,6 @@ class ScoreBuffer(wiring.Component):
                 "i_job": In(strobe_signature(SoftmaxJob)),
                 "i_scores": In(strobe_signature(score_word(config))),
                 "o_done": Out(1),
-                "i_enable": In(1),
                 "i_maximum_address": In(range(rows)),
                 "o_maximum": Out(MAXIMUM),
                 "i_score_address": In(range(rows * self._parts)),
@@ -118,9 +114,7 @@ class ScoreBuffer(wiring.Component):
             write.en.eq(delay(m, valid, 2 + tree, "reduced")),
             write.addr.eq(late),
             write.data.eq(new),
-            self.o_maximum.eq(
-                block_read(m, memory, self.i_maximum_address, "maximum", self.i_enable)
-            ),
+            self.o_maximum.eq(block_read(m, memory, self.i_maximum_address, "maximum")),
         ]
         before = block_read(m, memory, early, "before")
         m.d.sync += new.eq(Mux(first_word | (maximum > before), maximum, before))
@@ -182,7 +176,7 @@ class ScoreBuffer(wiring.Component):
         )
         write = memory.write_port()
         word_address = self.i_score_address[halves - 1 :]
-        output = block_read(m, memory, word_address, "output", self.i_enable)
+        output = block_read(m, memory, word_address, "output")
         m.d.comb += [
             write.en.eq(valid),
             write.addr.eq(Cat(word, address)),
@@ -191,11 +185,9 @@ class ScoreBuffer(wiring.Component):
         chosen: Value = output
         if halves == 2:
             upper = Signal(2, reset_less=True)
-            with m.If(self.i_enable):
-                m.d.sync += upper.eq(Cat(self.i_score_address[0], upper))
+            m.d.sync += upper.eq(Cat(self.i_score_address[0], upper))
             chosen = Mux(upper[1], output[half_bits:], output[:half_bits])
-        with m.If(self.i_enable):
-            m.d.sync += self.o_scores.eq(chosen)
+        m.d.sync += self.o_scores.eq(chosen)
 
     def _reduce(self, m: Module, values: list[Value], visible: Value) -> Value:
         """The maximum of the visible lanes in sortable form, 1 + log2(lanes) cycles later."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Online softmax between the two matrix products of attention."""
 
-from amaranth import Cat, EnableInserter, Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -40,11 +40,11 @@ class SoftmaxUnit(wiring.Component):
         The job's words: for word in 0.., for row in 0..; always accepted.
     i_value_exponents : In(stream of ArrayLayout(signed(8), 32))
         One per job, of its 32 keys' values.
-    o_activation_write : Out(stream of activation_write)
-        The blocks of probabilities, row by row.
+    o_activation_write : Out(strobe of activation_write)
+        The blocks of probabilities, row by row; always accepted, because their readers count on it.
     o_probabilities_ready : Out(1)
         Pulse per job: so many blocks are written that who reads a row per cycle, from the second
-        cycle after it on, finds them all. Holds where the activation buffer is always ready.
+        cycle after it on, finds them all.
     rescale : In(rescale_read_signature)
         By how many powers of two a row's output shrinks before this block is added.
     o_row_scalar : Out(strobe of row_scalar_write)
@@ -63,7 +63,7 @@ class SoftmaxUnit(wiring.Component):
     i_job: stream.Interface
     i_scores: wiring.PureInterface
     i_value_exponents: stream.Interface
-    o_activation_write: stream.Interface
+    o_activation_write: wiring.PureInterface
     rescale: wiring.PureInterface
     o_row_scalar: wiring.PureInterface
     o_probabilities_ready: Signal
@@ -77,7 +77,7 @@ class SoftmaxUnit(wiring.Component):
                 "i_job": In(stream.Signature(SoftmaxJob)),
                 "i_scores": In(strobe_signature(score_word(config))),
                 "i_value_exponents": In(stream.Signature(data.ArrayLayout(signed(8), BLOCK))),
-                "o_activation_write": Out(stream.Signature(activation_write(config))),
+                "o_activation_write": Out(strobe_signature(activation_write(config))),
                 "rescale": In(rescale_read_signature()),
                 "o_row_scalar": Out(strobe_signature(row_scalar_write())),
                 "o_probabilities_ready": Out(1),
@@ -90,13 +90,7 @@ class SoftmaxUnit(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.score_buffer = scores = ScoreBuffer(config)
-        # The pipeline stands still while a block waits; a block comes every other cycle at most,
-        # so the cycle that it takes to notice does no harm.
-        stalled = Signal()
-        pipeline = ProbabilityPipeline(config)
-        m.submodules.pipeline = EnableInserter(~stalled)(pipeline)
-        write = self.o_activation_write
-        m.d.sync += stalled.eq(write.valid & ~write.ready)
+        m.submodules.pipeline = pipeline = ProbabilityPipeline(config)
 
         # Jobs: two of which the scores are awaited or complete, one giving probabilities
         jobs = Signal(data.ArrayLayout(SoftmaxJob, 2), reset_less=True)
@@ -135,7 +129,6 @@ class SoftmaxUnit(wiring.Component):
             ]
         wiring.connect(m, wiring.flipped(self.i_scores), scores.i_scores)
         m.d.comb += [
-            scores.i_enable.eq(~stalled),
             scores.i_maximum_address.eq(pipeline.o_maximum_address),
             pipeline.i_maximum.eq(scores.o_maximum),
             scores.i_score_address.eq(pipeline.o_score_address),
@@ -144,24 +137,19 @@ class SoftmaxUnit(wiring.Component):
 
         # Results
         last, enough = Signal(), Signal()
-        with m.If(write.ready):
-            m.d.sync += write.valid.eq(0)
-        with m.If(pipeline.o_block.valid & ~stalled):
-            m.d.sync += [
-                write.valid.eq(1),
-                write.payload.eq(pipeline.o_block.payload),
-                last.eq(pipeline.o_is_last),
-                enough.eq(pipeline.o_is_enough),
-            ]
+        write = self.o_activation_write
         m.d.sync += [
-            self.o_row_scalar.valid.eq(pipeline.o_row_scalar.valid & ~stalled),
+            write.valid.eq(pipeline.o_block.valid),
+            write.payload.eq(pipeline.o_block.payload),
+            last.eq(pipeline.o_is_last),
+            enough.eq(pipeline.o_is_enough),
+            self.o_row_scalar.valid.eq(pipeline.o_row_scalar.valid),
             self.o_row_scalar.payload.eq(pipeline.o_row_scalar.payload),
         ]
-        written = write.valid & write.ready
-        m.d.comb += self.o_probabilities_ready.eq(written & enough)
-        with m.If(written & last):
+        m.d.comb += self.o_probabilities_ready.eq(write.valid & enough)
+        with m.If(write.valid & last):
             m.d.sync += blocks_left.eq(0)
-        with m.If(pipeline.o_finished & ~stalled):
+        with m.If(pipeline.o_finished):
             m.d.sync += sums_left.eq(0)
         finished = giving & ~blocks_left & ~sums_left
         with m.If(finished):
@@ -177,7 +165,7 @@ class SoftmaxUnit(wiring.Component):
         write_port = memory.write_port()
         row_bits = (config.max_rows - 1).bit_length()
         m.d.comb += [
-            write_port.en.eq(pipeline.o_rescale.valid & ~stalled),
+            write_port.en.eq(pipeline.o_rescale.valid),
             write_port.addr.eq(pipeline.o_rescale.payload.address),
             write_port.data.eq(pipeline.o_rescale.payload.shift),
             self.rescale.data.eq(

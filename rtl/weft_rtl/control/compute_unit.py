@@ -52,8 +52,8 @@ class ComputeUnit(wiring.Component):
     engine : `engine_signature`
     i_codes, i_scales : streams from the weight buffer, In
     activation : reader of the activation buffer
-    activation_write : Out(stream of activation_write)
-        Probabilities.
+    activation_write : Out(strobe of activation_write)
+        Probabilities; the array reads them as they come, so nothing may hold them up.
     vector_read : reader of the vector memory, never held off
     o_vector_write : strobe of vector_write
     o_row_scalar : strobe of row_scalar_write
@@ -68,7 +68,7 @@ class ComputeUnit(wiring.Component):
     i_codes: stream.Interface
     i_scales: stream.Interface
     activation: wiring.PureInterface
-    activation_write: stream.Interface
+    activation_write: wiring.PureInterface
     vector_read: wiring.PureInterface
     o_vector_write: wiring.PureInterface
     o_row_scalar: wiring.PureInterface
@@ -86,7 +86,7 @@ class ComputeUnit(wiring.Component):
                 "i_codes": In(stream.Signature(unsigned(8 * BLOCK))),
                 "i_scales": In(stream.Signature(unsigned(16 * config.array_cols))),
                 "activation": Out(activation_read_signature(config)),
-                "activation_write": Out(stream.Signature(activation_write(config))),
+                "activation_write": Out(strobe_signature(activation_write(config))),
                 "vector_read": Out(vector_read_signature(config)),
                 "o_vector_write": Out(strobe_signature(vector_write(config))),
                 "o_row_scalar": Out(strobe_signature(row_scalar_write())),

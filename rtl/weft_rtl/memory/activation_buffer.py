@@ -9,7 +9,12 @@ from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
 from weft_arch.config import Configuration
-from weft_rtl.interfaces import activation_block, activation_read_signature, activation_write
+from weft_rtl.interfaces import (
+    activation_block,
+    activation_read_signature,
+    activation_write,
+    strobe_signature,
+)
 from weft_rtl.memory.block_memory import block_memory, block_read
 
 __all__ = ["ActivationBuffer"]
@@ -27,22 +32,24 @@ class ActivationBuffer(wiring.Component):
     -------
     array_read : In(activation_read_signature)
         The array's feeder; never held off.
-    softmax_write, vector_write : In(stream of activation_write)
-        Writers; ``softmax_write`` comes first and is never held off.
+    softmax_write : In(strobe of activation_write)
+        Always accepted.
+    vector_write : In(stream of activation_write)
+        Waits while ``softmax_write`` comes.
     """
 
     array_read: Any
-    softmax_write: stream.Interface
+    softmax_write: Any
     vector_write: stream.Interface
 
     def __init__(self, config: Configuration) -> None:
         self._config = config
-        write = stream.Signature(activation_write(config))
+        write = activation_write(config)
         super().__init__(
             {
                 "array_read": In(activation_read_signature(config)),
-                "softmax_write": In(write),
-                "vector_write": In(write),
+                "softmax_write": In(strobe_signature(write)),
+                "vector_write": In(stream.Signature(write)),
             }
         )
 
@@ -76,7 +83,6 @@ class ActivationBuffer(wiring.Component):
         first, second = self.softmax_write, self.vector_write
         chosen = Signal(activation_write(config), name="chosen_write")
         m.d.comb += [
-            first.ready.eq(1),
             second.ready.eq(~first.valid),
             chosen.as_value().eq(
                 Mux(first.valid, first.payload.as_value(), second.payload.as_value())

@@ -260,15 +260,14 @@ async def computes_attention(bench: Bench) -> None:
     assert recorder.finals == len(instructions)
     assert len(recorder.ready_cycles) == len(jobs)
     assert int(bench.dut.o_idle.value)
-    if bench.stall == 0:
-        position = 0
-        for block, ready in zip(jobs, recorder.ready_cycles, strict=True):
-            cycles = writes.received_cycles[position : position + block.job["rows"]]
-            position += block.job["rows"]
-            assert set(np.diff(cycles)) <= {BLOCK // min(config.lanes, 8)}, "8 lanes of a row"
-            late = [row for row, cycle in enumerate(cycles) if cycle > ready + 1 + row]
-            assert not late, f"who reads a row per cycle overtakes rows {late}"
-            assert block.job["rows"] < 32 or ready < cycles[-1], "ready only with the last row"
+    position = 0
+    for block, ready in zip(jobs, recorder.ready_cycles, strict=True):
+        cycles = writes.received_cycles[position : position + block.job["rows"]]
+        position += block.job["rows"]
+        assert set(np.diff(cycles)) <= {BLOCK // min(config.lanes, 8)}, "8 lanes of a row"
+        late = [row for row, cycle in enumerate(cycles) if cycle > ready + 1 + row]
+        assert not late, f"who reads a row per cycle overtakes rows {late}"
+        assert block.job["rows"] < 32 or ready < cycles[-1], "ready only with the last row"
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.4])

@@ -278,7 +278,7 @@ async def no_gaps(bench: Bench) -> None:
 async def refuses_bad_operands(bench: Bench) -> None:
     config = CONFIGS[bench.parameters["config"]]
     driver = StreamDriver(bench, "engine__instruction", ResolvedInstruction)
-    for name in ("i_codes__valid", "i_scales__valid", "activation_write__ready", "i_read_index"):
+    for name in ("i_codes__valid", "i_scales__valid", "i_read_index"):
         getattr(bench.dut, name).value = 0
     fault = Packer(FaultReport)
     attend = isa.Attend(k_blocks=1, rows_per_position=1, activation_stride=1)
