@@ -7,11 +7,13 @@ from weft_rtl.bitstream.design import Design
 from weft_rtl.bitstream.gowin import clock_constraints, pin_constraints
 from weft_rtl.bitstream.netlist import Netlist
 from weft_rtl.bitstream.parts import GowinPart
+from weft_rtl.bitstream.router_weights import with_router_weights
 from weft_rtl.bitstream.synthesis import NETLIST
 from weft_rtl.bitstream.tools import BuildError, Progress, run_tool
 
 __all__ = ["BITSTREAM", "DELAYS", "PLACED", "TIMING", "pack", "place_and_route"]
 
+WEIGHTED = "weighted.json"
 CONSTRAINTS = "constraints.lpf"
 PINS = "pins.cst"
 CLOCKS = "clocks.sdc"
@@ -59,7 +61,8 @@ def place_and_route(
         Refuse a port that the constraints give no pin; boards do, blocks alone do not.
     """
     part = design.part
-    arguments = ["--json", NETLIST, "--seed", str(seed), "--report", TIMING, "--write", PLACED]
+    with_router_weights(folder / NETLIST, folder / WEIGHTED)
+    arguments = ["--json", WEIGHTED, "--seed", str(seed), "--report", TIMING, "--write", PLACED]
     arguments += ["--sdf", DELAYS, "--timing-allow-fail"]
     if isinstance(part, GowinPart):
         pins = pin_constraints(design, netlist, all_pins_named=all_pins_named)

@@ -159,12 +159,15 @@ class Sequencer(wiring.Component):
         complete = Signal()  # the instruction in EXECUTE is finished and does not jump
         # What EXECUTE has to know, from the cycle before.
         goes_out, is_scalar, is_loop, is_fence = Signal(), Signal(), Signal(), Signal()
-        loop_is_wrong, loop_is_skipped = Signal(), Signal()
+        loop_is_wrong, loop_is_skipped, loops_are_full = Signal(), Signal(), Signal()
+        loop_first = Signal(index_shape, reset_less=True)
+        loop_is_last = Signal()
         m.d.sync += [
             goes_out.eq(engine != isa.Engine.SEQUENCER),
             is_scalar.eq(word.opcode == isa.Opcode.SCALAR),
             is_loop.eq(word.opcode == isa.Opcode.LOOP),
             is_fence.eq(word.opcode == isa.Opcode.FENCE),
+            loops_are_full.eq(loops.o_full),
             self.fault.valid.eq(0),
             self.fault.cause.eq(Fault.ILLEGAL_INSTRUCTION),
         ]
@@ -197,12 +200,14 @@ class Sequencer(wiring.Component):
                     value_b.eq(self.i_value_b),
                     after.eq(counter + 1),
                     at_end.eq(loops.o_inside & (counter + 1 == loops.o_end)),
+                    loop_first.eq(loops.o_first),
+                    loop_is_last.eq(loops.o_last),
                 ]
                 with m.If(self.i_enable):
                     m.next = "RESOLVE"
             with m.State("RESOLVE"):
-                again = at_end & ~loops.o_last
-                next_index = Mux(again, loops.o_first, after)
+                again = at_end & ~loop_is_last
+                next_index = Mux(again, loop_first, after)
                 m.d.comb += [
                     self.o_index_a.eq(word.aux_a_reg),
                     self.o_index_b.eq(word.aux_b_reg),
@@ -242,7 +247,7 @@ class Sequencer(wiring.Component):
                     with m.Elif(loop_is_skipped):
                         m.d.sync += counter.eq(own_loop.body_end)
                         m.next = "FETCH"
-                    with m.Elif(loops.o_full):
+                    with m.Elif(loops_are_full):
                         m.d.sync += [
                             self.fault.valid.eq(1),
                             self.fault.cause.eq(Fault.LOOP_OVERFLOW),

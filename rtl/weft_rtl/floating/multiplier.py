@@ -58,16 +58,17 @@ class FloatMultiplier(wiring.Component):
         a, b = fields(self.i_a), fields(self.i_b)
         offset = self._constant_exponent - BIAS
 
-        # 1: operands
-        significand_a = Signal(16, reset_less=True)
-        significand_b = Signal(16, reset_less=True)
+        # 1: operands, without the leading one: a register of its own would be shared by all
+        # constants of the design, across the chip
+        fraction_a = Signal(15, reset_less=True)
+        fraction_b = Signal(15, reset_less=True)
         exponent_sum = Signal(9, reset_less=True)
         shift = Signal(signed(12), reset_less=True)
         zero_1 = Signal(reset_less=True)
         sign_1 = Signal(reset_less=True)
         m.d.sync += [
-            significand_a.eq(Cat(a.fraction, 1)),
-            significand_b.eq(Cat(b.fraction, 1)),
+            fraction_a.eq(a.fraction),
+            fraction_b.eq(b.fraction),
             exponent_sum.eq(a.exponent + b.exponent),
             zero_1.eq(~(a.exponent.any() & b.exponent.any())),
             sign_1.eq(a.sign ^ b.sign),
@@ -88,7 +89,7 @@ class FloatMultiplier(wiring.Component):
         sign = Signal(reset_less=True)
         m.d.comb += exponent_next.eq(exponent_sum + shift)
         m.d.sync += [
-            product.eq(significand_a * significand_b),
+            product.eq(Cat(fraction_a, 1) * Cat(fraction_b, 1)),
             exponent.eq(exponent_next[:8]),
             zero.eq(zero_1 | exponent_next[11]),
             zero_unless_carry.eq(exponent_next == 0),

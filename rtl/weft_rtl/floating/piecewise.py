@@ -104,7 +104,8 @@ class PiecewiseFunction(wiring.Component):
                 address = Cat(address, self.i_table)
             m.d.comb += port.addr.eq(address)
             fraction = pipeline(m, argument[:width], 2, f"fraction_{lane}")
-            entry = Signal(self._layout, name=f"entry_{lane}", reset_less=True)
+            # It begins as an entry, so that synthesis knows the bits that all entries share.
+            entry = Signal(self._layout, name=f"entry_{lane}", init=rom.init[0], reset_less=True)
             result = Signal(17, name=f"result_{lane}", reset_less=True)
             m.d.sync += [
                 entry.eq(port.data),

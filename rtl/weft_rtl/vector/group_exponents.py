@@ -121,16 +121,18 @@ class GroupExponents(wiring.Component):
         tail = Signal(address_bits)
         count = Signal(address_bits + 1)
         taken = self.o.valid & self.o.ready
-        # Steady while the words of a job come.
+        # Steady while the words of a job come. They begin with values that they may have, so that
+        # synthesis knows the bits that these share.
+        own_offset = exponent_offset(self._config.activation_bits)
         bits = Mux(job.to_groups, KEY_BITS, self._config.activation_bits)
         minimum = Mux(
             job.wide_keys,
             WIDE_KEY_MIN_EXPONENT,
             Mux(job.to_groups & job.keys, KEY_MIN_EXPONENT, MIN_EXPONENT),
         )
-        offset = Signal(8, reset_less=True)
-        smallest = Signal(signed(8), reset_less=True)
-        threshold = Signal(8, reset_less=True)
+        offset = Signal(8, init=own_offset, reset_less=True)
+        smallest = Signal(signed(8), init=MIN_EXPONENT, reset_less=True)
+        threshold = Signal(8, init=own_offset + MIN_EXPONENT, reset_less=True)
         m.d.sync += [
             offset.eq(exponent_offset(bits)),
             smallest.eq(minimum),
