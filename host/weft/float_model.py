@@ -190,9 +190,8 @@ class FloatModel:
         return self._linear(attend(config, query, keys, values, seen), weights, "wo")
 
     def _rotation(self, index: int, positions: Any) -> Any:
-        local = self.config.slides(index) and self.config.rope_frequencies_local is not None
-        factor = 1.0 if local else self.config.rope_factor
-        return rotation(positions, self.config.frequencies(index), factor, self._dtype)
+        by = self.config.rotation(index)
+        return rotation(positions, by.frequencies, by.factor, self._dtype)
 
     def _feed_forward(self, hidden: Array, weights: Weights) -> Array:
         up = self._linear(hidden, weights, "w_up")

@@ -164,8 +164,8 @@ def test_frequencies_of_layers_with_and_without_a_window():
         rope_frequencies_local=(1.0, 0.0),
     )
     assert [config.slides(layer) for layer in (0, 1)] == [True, False]
-    assert config.frequencies(0) == (1.0, 0.0)
-    assert config.frequencies(1) == (1.0, 10000.0**-0.5)
+    assert config.rotation(0).frequencies == (1.0, 0.0)
+    assert config.rotation(1).frequencies == (1.0, 10000.0**-0.5)
 
 
 def test_checkpoint_names_every_tensor_once():

@@ -7,6 +7,7 @@ from typing import Any
 from weft.compiler.building_blocks import f24
 from weft.compiler.conventions import Register, Token
 from weft.compiler.norms import Norms
+from weft.compiler.plan import rope_words
 from weft_arch.isa import Load, LoadFormat, OperandB, Scalar, VectorOp
 
 __all__ = ["EmbeddingLayer"]
@@ -72,7 +73,7 @@ class EmbeddingLayer(Norms):
 
     def load_rotations(self) -> None:
         """Done before the first parameters, whose token covers it: loads finish in order."""
-        self.load_rows("rope", "rope", 4 * self.words(self.model.head_dim))
+        self.load_rows("rope", "rope", rope_words(self.model, self.config))
 
     def load_rows(self, table: str, region: str, words: int, **fields: Any) -> None:
         """LOAD the positions' rows of a table in memory."""

@@ -12,6 +12,7 @@ from weft.compiler.building_blocks import f24
 from weft.compiler.conventions import Register, Token
 from weft.compiler.memory_image import query_factor
 from weft.compiler.norms import Norms
+from weft.compiler.plan import rope_words
 from weft_arch.isa import (
     Instruction,
     OperandB,
@@ -30,6 +31,9 @@ _COPY: dict[str, Any] = {"operation": VectorOp.COPY}
 
 class HeadRows(Norms):
     """Builds what is done with keys, values and queries before they are used."""
+
+    layer_kind = 0
+    """which of the model's rotations the layers that are being built have"""
 
     def zeros_between_heads(self) -> Iterable[Instruction]:
         """Zeros where heads do not fill their slots; nothing overwrites them."""
@@ -162,15 +166,19 @@ class HeadRows(Norms):
 
     def rotation(self, table: int, word: int = 0, factor: float = 1.0) -> dict[str, Any]:
         """The fields of a VECTOR that rotates heads from their ``word`` on by what stands from word
-        ``table`` on in a row of rotations, where the factor is part of the table; without rotations
-        a product with the factor."""
+        ``table`` on in the layer's part of a row of rotations, where the factor is part of the
+        table; without rotations a product with the factor."""
         if self.rotary:
-            head_words = self.words(self.model.head_dim)
+            head_words, row_words = (
+                self.words(self.model.head_dim),
+                rope_words(self.model, self.config),
+            )
+            of_layer = self.layer_kind * row_words // len(self.model.rotations)
             return {
                 "operation": VectorOp.ROPE,
                 "address": head_words,
-                "b": self.chip.vector["rope"].base + table + word,
-                "b_outer": 4 * head_words,
+                "b": self.chip.vector["rope"].base + of_layer + table + word,
+                "b_outer": row_words,
             }
         if factor == 1:
             return _COPY

@@ -9,9 +9,14 @@ from weft.errors import CompileError
 from weft.model import ModelConfig
 from weft_arch.config import BLOCK, Configuration
 
-__all__ = ["MOST_SLOT_CHANNELS", "Heads"]
+__all__ = ["Heads"]
 
-MOST_SLOT_CHANNELS = 128
+MOST_SHARED_CHANNELS = 128
+"""Channels of a slot that several heads share."""
+MOST_SLOT_BLOCKS = 8
+"""Blocks of 32 channels that an ATTEND takes."""
+MOST_GROUP_WORDS = 32
+"""Words that a VECTOR quantises as one group, which a slot's values are."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,13 @@ class Heads:
             raise CompileError(
                 f"head_dim is {size}; preset {config.name} takes multiples of {config.lanes}."
             )
-        if size > MOST_SLOT_CHANNELS:
+        most = min(MOST_SLOT_BLOCKS * BLOCK, MOST_GROUP_WORDS * config.lanes)
+        if size > most:
             raise CompileError(
-                f"head_dim is {size}; the attention unit takes at most {MOST_SLOT_CHANNELS}."
+                f"head_dim is {size}; attention of preset {config.name} takes at most {most}."
             )
         full = math.lcm(size, BLOCK)
-        shared = full <= MOST_SLOT_CHANNELS and model.n_kv_heads % (full // size) == 0
+        shared = full <= MOST_SHARED_CHANNELS and model.n_kv_heads % (full // size) == 0
         per_slot = full // size if shared else 1
         return cls(
             size, model.n_kv_heads, model.heads_per_kv_head, per_slot, config.words_per_block

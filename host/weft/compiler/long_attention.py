@@ -12,6 +12,7 @@ from dataclasses import replace
 from weft.compiler.attention import RowGroup
 from weft.compiler.conventions import Register, Token
 from weft.compiler.long_blocks import LongBlocks
+from weft.compiler.plan import rope_words
 from weft_arch.isa import Instruction
 
 __all__ = ["LongAttention"]
@@ -87,7 +88,7 @@ class LongAttention(LongBlocks):
     def load_layer_rotations(self) -> None:
         """When x is in memory."""
         tokens = {"wait_a": Token.X_FREE, "signal_a": Token.ROTATIONS}
-        self.load_rows("rope", "rope", 4 * self.words(self.model.head_dim), **tokens)
+        self.load_rows("rope", "rope", rope_words(self.model, self.config), **tokens)
 
     def keys_rows(self, row_words: int) -> Iterable[Instruction]:
         """Quantise keys."""

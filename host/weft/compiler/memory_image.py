@@ -137,17 +137,19 @@ def _pack(part: WeightPart, tiles: dict[str, NDArray[np.uint8]]) -> NDArray[np.u
 
 
 def rope_table(model: ModelConfig, max_context: int) -> NDArray[np.float32]:
-    """F24 values [max_context, 4 * head_dim]: cosines, signed sines, and both again times
-    `query_factor` for the queries.
+    """F24 values [max_context, rotations * 4 * head_dim]: for each rotation of the model cosines,
+    signed sines, and both again times `query_factor` for the queries.
 
     The pair (2i, 2i + 1) turns by position * frequency i (Su et al., RoFormer, eq. 15).
     """
-    speed = np.asarray(model.frequencies(0))
-    angle = np.arange(max_context)[:, None] * speed
-    turning = np.where(speed == 0, 1.0, model.rope_factor)
-    cosine = np.repeat(np.cos(angle) * turning, 2, axis=1)
-    sine = np.repeat(np.sin(angle) * turning, 2, axis=1)
-    sine[:, 0::2] *= -1
     scale = query_factor(model)
-    table = np.concatenate([cosine, sine, cosine * scale, sine * scale], axis=1)
-    return float24.round_to_f24(table).astype("<f4")
+    tables: list[NDArray[np.float64]] = []
+    for rotation in model.rotations:
+        speed = np.asarray(rotation.frequencies)
+        angle = np.arange(max_context)[:, None] * speed
+        turning = np.where(speed == 0, 1.0, rotation.factor)
+        cosine = np.repeat(np.cos(angle) * turning, 2, axis=1)
+        sine = np.repeat(np.sin(angle) * turning, 2, axis=1)
+        sine[:, 0::2] *= -1
+        tables += [cosine, sine, cosine * scale, sine * scale]
+    return float24.round_to_f24(np.concatenate(tables, axis=1)).astype("<f4")

@@ -104,8 +104,9 @@ def _hidden_inputs(model: ModelConfig) -> int:
 
 
 def rope_words(model: ModelConfig, config: Configuration) -> int:
-    """Vector memory words of a row's rotations: cosines and sines for keys, and for queries."""
-    return 4 * (model.head_dim // config.lanes) if model.positions == "rotary" else 0
+    """Vector memory words of a row's rotations: cosines and sines for keys, and for queries, for
+    each way that layers rotate."""
+    return len(model.rotations) * 4 * (model.head_dim // config.lanes)
 
 
 def _parts(graph: Graph, config: Configuration) -> tuple[WeightPart, ...]:

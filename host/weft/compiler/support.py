@@ -17,8 +17,6 @@ def unsupported(config: ModelConfig) -> str | None:
         return f"{name} caps logits at {config.logit_softcap:g}; the device cannot."
     if "lm_head" in config.biases:
         return f"the lm_head of {name} has a bias; the device adds none there."
-    if len({config.frequencies(layer) for layer in range(config.n_layers)}) > 1:
-        return f"{name} rotates some layers by other angles than others; the device cannot."
     if config.token_types and config.positions != "learned":
         return f"{name} has types of tokens, but no learned positions; the device needs both."
     if config.head == "none" and config.positions != "learned":

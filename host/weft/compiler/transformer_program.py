@@ -8,6 +8,7 @@ from weft.compiler.attention import AttentionLayer
 from weft.compiler.conventions import Register, Token
 from weft.compiler.embedding import EmbeddingLayer
 from weft.compiler.feed_forward import FeedForwardLayer
+from weft.compiler.layer_loops import Run, layer_loops
 from weft_arch.isa import (
     Codebook,
     Halt,
@@ -40,13 +41,32 @@ class TransformerProgram(EmbeddingLayer, AttentionLayer, FeedForwardLayer):
     def emit(self) -> list[Instruction]:
         """All instructions."""
         self.prologue()
-        layers = self.open_loop(count=self.model.n_layers)
-        self.attention_layer()
-        self.feed_forward_layer()
-        self.advance()
-        self.close_loop(layers)
+        for times, runs in layer_loops(self._kinds()):
+            if times == 1:
+                self._layers(runs)
+            else:
+                period = self.open_loop(count=times)
+                self._layers(runs)
+                self.add(Scalar())  # a loop must not end where one inside it does
+                self.close_loop(period)
         self.epilogue()
         return self.program
+
+    def _layers(self, runs: Iterable[Run]) -> None:
+        """Some layers of each kind after the other."""
+        for kind, count in runs:
+            self.layer_kind = kind
+            layers = self.open_loop(count=count)
+            self.attention_layer()
+            self.feed_forward_layer()
+            self.advance()
+            self.close_loop(layers)
+
+    def _kinds(self) -> list[int]:
+        """Which of the model's rotations each layer has."""
+        model = self.model
+        kinds = {rotation: kind for kind, rotation in enumerate(model.rotations)}
+        return [kinds.get(model.rotation(layer), 0) for layer in range(model.n_layers)]
 
     def prologue(self) -> None:
         """Registers, zeros that stay, embedding and rotations."""

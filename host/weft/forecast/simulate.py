@@ -39,7 +39,9 @@ START_CYCLES = 12
 """From the start command to the first read, and from HALT to the interrupt."""
 PORT_CYCLES = 9
 """From a request to the read port, beside the memory's latency."""
-TOKEN_CYCLES, HANDOVER_CYCLES = 2, 4
+TOKEN_CYCLES, HANDOVER_CYCLES = 4, 6
+"""From the end of an instruction to the start of one that waits for its token: so many for each
+token that is waited for (the token board takes four steps), and so many more."""
 _GROUPS = -1
 """A token that stands for the groups that a VECTOR hands to a STORE_KV."""
 _TINY = 1e-6

@@ -2,6 +2,8 @@
 """The shape of a model, free of any file format."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from weft.model import config_checks as check
 from weft.model.config_words import (
@@ -15,7 +17,16 @@ from weft.model.config_words import (
 )
 from weft.model.image_shape import ImageShape
 
-__all__ = ["Activation", "ModelConfig"]
+__all__ = ["Activation", "ModelConfig", "Rotation"]
+
+
+class Rotation(NamedTuple):
+    """How the heads of a layer are turned."""
+
+    frequencies: tuple[float, ...]
+    """radians per position of each pair"""
+    factor: float
+    """of cosines and sines"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +50,9 @@ class ModelConfig:
     `w_down @ act(w_up @ x)` where it is plain.
 
     Rotary convention: weft rotates **interleaved** pairs. Elements `2i` and `2i + 1` of a head
-    form the pair that is turned by `position * frequencies[i]` radians. Loaders of formats with
-    another convention permute the rows of `wq` and `wk`, so nothing after them needs to know.
+    form the pair that is turned by `position * frequencies[i]` radians (`Rotation`). Loaders of
+    formats with another convention permute the rows of `wq` and `wk`, so nothing after them needs
+    to know.
     """
 
     n_layers: int
@@ -142,14 +154,22 @@ class ModelConfig:
             return False
         return self.sliding_layers is None or self.sliding_layers[layer]
 
-    def frequencies(self, layer: int) -> tuple[float, ...]:
-        """Radians per position by which each pair of a layer's heads is turned."""
+    def rotation(self, layer: int) -> Rotation:
+        """How a layer's heads are turned."""
         if self.slides(layer) and self.rope_frequencies_local is not None:
-            return self.rope_frequencies_local
+            return Rotation(self.rope_frequencies_local, 1.0)
         if self.rope_frequencies is not None:
-            return self.rope_frequencies
+            return Rotation(self.rope_frequencies, self.rope_factor)
         pairs = range(self.head_dim // 2)
-        return tuple(self.rope_theta ** (-2 * i / self.head_dim) for i in pairs)
+        frequencies = tuple(self.rope_theta ** (-2 * i / self.head_dim) for i in pairs)
+        return Rotation(frequencies, self.rope_factor)
+
+    @cached_property
+    def rotations(self) -> tuple[Rotation, ...]:
+        """All that there are, in the order of the layers; none without rotary positions."""
+        if self.positions != "rotary":
+            return ()
+        return tuple(dict.fromkeys(self.rotation(layer) for layer in range(self.n_layers)))
 
     def layer_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each tensor of one layer; a matrix is [output channels, input channels]."""

@@ -95,7 +95,7 @@ def _name(tensors: Mapping[str, Source], field: str, layer: int) -> str:
 
 def rotary_dim(config: ModelConfig) -> int:
     """How many channels of a head are rotated: all in front of the pairs that turn by 0."""
-    frequencies = config.frequencies(0)
+    frequencies = config.rotation(0).frequencies
     turned = [index for index, value in enumerate(frequencies) if value]
     return 2 * (turned[-1] + 1) if turned else 0
 
