@@ -13,7 +13,7 @@ from weft.errors import EvaluationError, FileError
 from weft.evaluate import LogitsOf, compare
 from weft.float_model import FloatModel
 from weft.held_out import HeldOutStory, read_held_out, score_answers, story_tokens
-from weft.kv_format import KVFormat
+from weft.kv_format import AUTO, KVFormat
 from weft.model import Checkpoint, LoadedModel
 from weft.model.lora import Adapter, merged
 from weft.prefix_scoring import device_scorer, float_scorer
@@ -78,6 +78,7 @@ class Evaluation:
         weights: WeightFormat,
         *,
         kv_format: KVFormat,
+        embedding: str = AUTO,
         device: str,
         preset: str,
         changes: Sequence[str] = (),
@@ -86,9 +87,15 @@ class Evaluation:
     ) -> Judged:
         """The model on a device; ``changes`` are those of the preset (`changed_preset`)."""
         config = changed_preset(find_preset(preset), changes)
-        arithmetic = ", ".join([device, preset, *changes])
+        rows = [] if embedding == AUTO else [f"embedding {embedding}"]
+        arithmetic = ", ".join([device, preset, *changes, *rows])
         compiled = compile_model(
-            self.loaded.checkpoint, config, weights, kv_format=kv_format, all_logits=True
+            self.loaded.checkpoint,
+            config,
+            weights,
+            kv_format=kv_format,
+            embedding=embedding,
+            all_logits=True,
         )
         name = None
         if self.adapter is not None:

@@ -13,6 +13,7 @@ from weft_arch.observed import Wire
 from weft_arch.registers import COUNTERS, Fault
 from weft_rtl.control.compute_unit import ComputeUnit
 from weft_rtl.control.control_unit import ControlUnit
+from weft_rtl.control.run_control import RESET_CHAIN
 from weft_rtl.dma.axi import axi4_signature
 from weft_rtl.dma.fetch_unit import FetchUnit
 from weft_rtl.dma.load_unit import LoadUnit
@@ -23,6 +24,7 @@ from weft_rtl.interfaces import FaultReport
 from weft_rtl.memory.activation_buffer import ActivationBuffer
 from weft_rtl.memory.vector_memory import VectorMemory
 from weft_rtl.memory.weight_buffer import WeightBuffer
+from weft_rtl.reset_chain import ResetChain
 from weft_rtl.vector.vector_unit import VectorUnit
 
 __all__ = ["Machine"]
@@ -43,6 +45,7 @@ class Machine(wiring.Component):
     Members
     -------
     axi : AXI4 manager (`axi4_signature`)
+    i_reset : for more cycles than RESET_CHAIN; its clock domain should have no other.
     i_start, i_stop, i_program_base, i_program_length : run the program; issue nothing new.
     i_region_base, i_region_limit, i_write_base, i_write_limit : see `MemoryPort`.
     i_scalar_index, o_scalar_value, i_scalar_write, i_scalar_value : host port of the scalars.
@@ -52,6 +55,7 @@ class Machine(wiring.Component):
     """
 
     axi: Any
+    i_reset: Signal
     i_start: Signal
     i_stop: Signal
     i_program_base: Signal
@@ -77,6 +81,7 @@ class Machine(wiring.Component):
         super().__init__(
             {
                 "axi": Out(axi4_signature(config)),
+                "i_reset": In(1),
                 "i_start": In(1),
                 "i_stop": In(1),
                 "i_program_base": In(32),
@@ -102,17 +107,26 @@ class Machine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        m.submodules.port = port = MemoryPort(config)
-        m.submodules.fetch = fetch = FetchUnit(config)
-        m.submodules.control = control = ControlUnit(config)
-        m.submodules.stream = stream = StreamUnit(config)
-        m.submodules.compute = compute = ComputeUnit(config)
-        m.submodules.vector = vector = VectorUnit(config)
-        m.submodules.load = load = LoadUnit(config)
-        m.submodules.store = store = StoreUnit(config)
-        m.submodules.weight_buffer = weights = WeightBuffer(config)
-        m.submodules.vector_memory = vectors = VectorMemory(config)
-        m.submodules.activation_buffer = activations = ActivationBuffer(config)
+        port, fetch, control = MemoryPort(config), FetchUnit(config), ControlUnit(config)
+        stream, compute, vector = StreamUnit(config), ComputeUnit(config), VectorUnit(config)
+        load, store, weights = LoadUnit(config), StoreUnit(config), WeightBuffer(config)
+        vectors, activations = VectorMemory(config), ActivationBuffer(config)
+        chain = ResetChain(m, self.i_reset)
+        # The port first: what the others do before their reset comes gets no further.
+        chain.add(
+            port=port,
+            fetch=fetch,
+            control=control,
+            stream=stream,
+            compute=compute,
+            vector=vector,
+            load=load,
+            store=store,
+            weight_buffer=weights,
+            vector_memory=vectors,
+            activation_buffer=activations,
+        )
+        assert chain.length <= RESET_CHAIN
         units: dict[Engine, Any] = {
             Engine.STREAM: stream,
             Engine.COMPUTE: compute,
@@ -219,6 +233,8 @@ class Machine(wiring.Component):
         for report in reports:
             first = Mux(report.valid, report.as_value(), first)
         m.d.sync += self.fault.as_value().eq(first)
+        with m.If(self.i_reset):
+            m.d.sync += [starting.eq(0), fetching.eq(0), requested.eq(0), self.fault.valid.eq(0)]
 
         # Counters
         busy = dict(zip(ENGINES, control.o_busy, strict=True))

@@ -59,7 +59,7 @@ class WeftTop(wiring.Component):
         m = Module()
         # Two domains on one clock: CONTROL.RESET resets the machine and leaves the registers.
         sync: Any = ClockDomain("sync")
-        inner: Any = ClockDomain("machine")
+        inner: Any = ClockDomain("machine", reset_less=True)
         m.domains.sync, m.domains.machine = sync, inner
         sync.clk, sync.rst = self.clk, self.rst
         inner.clk = self.clk
@@ -72,7 +72,7 @@ class WeftTop(wiring.Component):
         for name in (stored.lower() for stored in STORED):
             m.d.comb += getattr(machine, f"i_{name}").eq(getattr(host, f"o_{name}"))
         m.d.comb += [
-            inner.rst.eq(host.o_machine_reset),
+            machine.i_reset.eq(host.o_machine_reset),
             self.irq.eq(host.o_irq),
             machine.i_start.eq(host.o_start),
             machine.i_stop.eq(host.o_stop),

@@ -67,7 +67,8 @@ def test_head_sizes_that_have_no_layout() -> None:
     takes = "preset default takes multiples of 8."
     assert refusal(head_dim=20) == f"head_dim is 20; {takes}"
     assert refusal(head_dim=4, n_heads=16, n_kv_heads=8) == f"head_dim is 4; {takes}"
-    assert refusal(head_dim=160) == "head_dim is 160; attention of preset tiny takes at most 128."
+    sizes = "attention of preset default takes at most 256."
+    assert refusal(head_dim=288) == f"head_dim is 288; {sizes}"
     assert refusal(WIDE, head_dim=8, n_kv_heads=4) == (
         "head_dim is 8; preset default takes multiples of 16."
     )

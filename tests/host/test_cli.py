@@ -454,6 +454,21 @@ def test_eval_draws_a_picture(judged: Weft, tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["quality_tiny.svg"]
 
 
+def test_eval_judges_8_bit_embeddings(judged: Weft, make_folder: Callable[..., Path]) -> None:
+    make_folder({"hidden_size": 32})  # whole blocks
+    plain, coded = (
+        json.loads(judged("--json", "-w", "w8", "--no-answers", *more).out)["rows"][-1]
+        for more in ((), ("--embedding", "q8"))
+    )
+    assert coded["arithmetic"] == "reference, tiny, embedding q8"
+    assert coded["comparison"] != plain["comparison"]
+    assert coded["comparison"]["mean_kl"] < 0.05
+    refused(
+        judged("--embedding", "q4"),
+        "the embedding format is 'q4', but must be one of auto, f16, q8.",
+    )
+
+
 def test_eval_refuses_what_it_cannot_judge(judged: Weft, weft: Weft, model: Path) -> None:
     refused(judged("-n", "0"), "limit is 0, but must be at least 1.")
     refused(

@@ -9,8 +9,16 @@ import typer
 from rich.table import Table
 
 from weft.cli.console import build_progress, errors, make_folder, output, tell_loss
-from weft.cli.options import Changes, DeviceName, MergedAdapter, ModelName, PresetName
+from weft.cli.options import (
+    Changes,
+    DeviceName,
+    EmbeddingName,
+    MergedAdapter,
+    ModelName,
+    PresetName,
+)
 from weft.devices import changed_preset, find_preset
+from weft.embedding_format import check_embedding_name
 from weft.errors import EvaluationError, WeftError
 from weft.kv_format import AUTO, check_kv_name, choose_kv_format
 from weft.model import LoadedModel, held_out_path, load_model
@@ -40,6 +48,7 @@ def evaluate(
             "or auto, which is k16v8 for narrow heads.",
         ),
     ] = AUTO,
+    embedding: EmbeddingName = AUTO,
     changes: Changes = None,
     texts: Annotated[
         Path | None,
@@ -68,6 +77,7 @@ def evaluate(
         check_name(name)
     for name in kv_formats.split(","):
         check_kv_name(name)
+    check_embedding_name(embedding)
     changed_preset(find_preset(preset), changes or ())  # refused before any work
     if plots is not None and not have_matplotlib():
         raise WeftError(MISSING)
@@ -92,6 +102,7 @@ def evaluate(
                     evaluation.of_device(
                         one,
                         kv_format=kv,
+                        embedding=embedding,
                         device=device,
                         preset=preset,
                         changes=changes or (),

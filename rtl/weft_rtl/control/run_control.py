@@ -10,12 +10,15 @@ from weft_rtl.control.counters import SETTLE_CYCLES
 from weft_rtl.control.scalar_file import CLEAR_CYCLES
 from weft_rtl.interfaces import FaultReport
 
-__all__ = ["RunControl"]
+__all__ = ["RESET_CHAIN", "RunControl"]
+
+RESET_CHAIN = 11
+"""Blocks of the machine, which the reset reaches one after the other."""
 
 _QUIESCE_CYCLES = 4
 """Cycles after which ``i_quiet`` tells the effect of ``o_quiesce``."""
-_RESET_CYCLES = 2
-_CLEAR_CYCLES = CLEAR_CYCLES + 2
+_RESET_CYCLES = RESET_CHAIN + 2
+_CLEAR_CYCLES = RESET_CHAIN + CLEAR_CYCLES + 2
 
 
 class RunControl(wiring.Component):
@@ -35,7 +38,7 @@ class RunControl(wiring.Component):
     o_machine_reset : reset of everything but registers, counters and this block.
     o_running_status, o_done, o_fault, o_resetting : the bits of STATUS. Running ends only when the
         counters have settled.
-    o_hold : register accesses must wait. Up during the last part of resetting, about 20 cycles.
+    o_hold : register accesses must wait. Up during the last part of resetting, about 45 cycles.
     o_fault_cause, o_fault_address : of the first fault, 0 without.
     o_done_event, o_fault_event : pulses for the interrupt.
     """
