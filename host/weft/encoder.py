@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs an encoder: tokens in, hidden states out."""
+"""What runs an encoder: tokens or an image in, hidden states out."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from weft.compiler import compile_model
+from weft.compiler.patches import patch_rows
 from weft.devices import find_preset, open_device
-from weft.errors import ModelError
+from weft.errors import ModelError, PromptError
 from weft.float_model import FloatModel
 from weft.model.checkpoint import Checkpoint
 from weft.runtime import ModelRunner
@@ -21,6 +22,7 @@ FLOAT = "float"
 """The name, among devices, of float arithmetic on none."""
 
 HiddenStates = npt.NDArray[np.floating[Any]]
+Pixels = npt.NDArray[np.floating[Any]]
 
 
 class Encoder(Protocol):
@@ -30,6 +32,14 @@ class Encoder(Protocol):
         """What the last layer makes of each token of one text: [tokens, dim].
 
         Raises `PromptError` for tokens that the model does not know or that are too many.
+        """
+        ...
+
+    def run_image(self, pixels: Pixels) -> HiddenStates:
+        """What the last layer makes of the first token and each patch: [1 + patches, dim].
+
+        `pixels` [channels, size, size] are scaled as the model was trained with. Raises
+        `PromptError` when they are of another shape, not finite, or the model takes no images.
         """
         ...
 
@@ -50,6 +60,10 @@ class FloatEncoder:
     def run(self, token_ids: Sequence[int], token_types: Sequence[int]) -> HiddenStates:
         """What the last layer makes of each token of one text: [tokens, dim]."""
         return self._model.hidden_states(token_ids, token_types=token_types)
+
+    def run_image(self, pixels: Pixels) -> HiddenStates:
+        """What the last layer makes of the first token and each patch: [1 + patches, dim]."""
+        return self._model.image_states(pixels)
 
 
 class DeviceEncoder:
@@ -75,10 +89,20 @@ class DeviceEncoder:
             device, config, memory_bytes=compiled.memory.size, **(device_options or {})
         )
         self.runner = ModelRunner(compiled, opened)
+        self._checkpoint = checkpoint
 
     def run(self, token_ids: Sequence[int], token_types: Sequence[int]) -> HiddenStates:
         """What the last layer makes of each token of one text: [tokens, dim]."""
+        if self._checkpoint.config.image is not None:
+            name = self._checkpoint.config.architecture
+            raise PromptError(f"the {name} model takes images, not tokens.")
         return self.runner.encode(token_ids, token_types)
+
+    def run_image(self, pixels: Pixels) -> HiddenStates:
+        """What the last layer makes of the first token and each patch: [1 + patches, dim]."""
+        rows = patch_rows(self._checkpoint, pixels)
+        self.runner.write_embeddings(1, rows)
+        return self.runner.encode(range(1 + len(rows)))
 
 
 def open_encoder(

@@ -3,14 +3,22 @@
 8-bit weights, and the RTL against the reference."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.compiler.models import compiled, runner, tokens
-from tests.host.stock_models import ENCODERS, LANGUAGE_MODELS, make_stock_model
+from tests.host.stock_models import (
+    ENCODERS,
+    IMAGE_ENCODERS,
+    LANGUAGE_MODELS,
+    make_stock_model,
+)
 from weft.compiler.support import longest_context, unsupported
 from weft.devices import open_device
+from weft.encoder import open_encoder
+from weft.errors import PromptError
 from weft.evaluate import compare
 from weft.float_model import FloatModel
 from weft.model import Checkpoint
@@ -67,3 +75,28 @@ def test_encoders_too(kind: str, tmp_path: Path) -> None:
     found = runner(compiled(model, config="tiny", max_context=32)).encode(ids)
     error = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
     assert error.max() < 0.05
+
+
+@pytest.mark.parametrize("kind", IMAGE_ENCODERS)
+def test_encoders_of_images_too(kind: str, tmp_path: Path) -> None:
+    model = stock(kind, tmp_path)
+    image = model.config.image
+    assert image is not None
+    rng = np.random.default_rng(5)
+    images = rng.normal(size=(2, image.channels, image.size, image.size))
+    fields: dict[str, Any] = {"preset": "tiny", "weights": "w8", "kv_format": "auto"}
+    fields["max_tokens"] = image.patches + 1
+    float_, reference, rtl = (
+        open_encoder(model, device=device, **fields) for device in ("float", "reference", "rtl")
+    )
+    for pixels in images:
+        expected, found = float_.run_image(pixels), reference.run_image(pixels)
+        error = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
+        assert error.max() < 0.05
+        np.testing.assert_array_equal(rtl.run_image(pixels), found)
+    with pytest.raises(PromptError, match=r"the image has shape \[2, 2\], but the model takes \["):
+        reference.run_image(np.zeros((2, 2)))
+    with pytest.raises(PromptError, match=r"a patch of the image is beyond 65504"):
+        reference.run_image(1e7 * images[0])
+    with pytest.raises(PromptError, match=r"the vit model takes images, not tokens\."):
+        reference.run([0], [0])

@@ -22,6 +22,7 @@ from weft.compiler.emit import emit, emit_batch, emit_keep
 from weft.compiler.long_prompts import LongPrompts, long_prompts
 from weft.compiler.long_texts import LongTexts, long_texts
 from weft.compiler.memory_image import fill_memory
+from weft.compiler.patches import config_of_tokens, of_tokens
 from weft.compiler.plan import MemoryPlan, OnChipPlan
 from weft.compiler.support import longest_context, unsupported
 from weft.embedding_format import EmbeddingFormat, choose_embedding_format
@@ -123,6 +124,7 @@ def lay_out(
     embedding: EmbeddingFormat = EmbeddingFormat.F16,
 ) -> Layout:
     """Everything of `compile_model` that needs no weights."""
+    model = config_of_tokens(model)
     reason = unsupported(model)
     if reason is not None:
         raise CompileError(reason)
@@ -217,8 +219,10 @@ def compile_model(
     ``max_context`` defaults to the model's; ``all_logits`` makes a scoring program that stores the
     logits of every row instead of the last one's; ``chunk_rows`` limits the rows of a chunk.
     ``embedding`` is the name of an `EmbeddingFormat`, or what suits the file.
+    An image encoder becomes one of tokens (`weft.compiler.patches`).
     Raises `CompileError` when the model does not fit.
     """
+    checkpoint = of_tokens(checkpoint)
     context = _context(checkpoint.config, max_context)
     weight_format = WeightFormat(weights)
     layout = lay_out(

@@ -9,8 +9,6 @@ __all__ = ["longest_context", "unsupported"]
 def unsupported(config: ModelConfig) -> str | None:
     """Why there can be no program for a model, as a sentence, or None where there can be one."""
     name = f"this {config.architecture} model"
-    if config.image is not None:
-        return f"{name} takes images; the device takes tokens."
     if config.attention_softcap is not None:
         return f"{name} caps attention scores at {config.attention_softcap:g}; the device cannot."
     if config.logit_softcap is not None:

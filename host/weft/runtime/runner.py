@@ -21,6 +21,7 @@ from weft.errors import WeftError, shown
 from weft.runtime.program import set_program
 from weft_arch import registers
 from weft_arch.device import Device, DeviceError
+from weft_arch.isa import LoadFormat
 from weft_arch.registers import Control
 
 __all__ = ["BatchRow", "Counters", "ModelRunner", "TopK"]
@@ -205,6 +206,21 @@ class ModelRunner:
         self._run(region, len(program), self.compiled.text_scalars(count))
         raw = self.device.read_memory(regions["hidden_states"].base, 4 * count * model.dim)
         return raw.view("<f4").reshape(count, model.dim).copy()
+
+    def write_embeddings(self, first: int, rows: NDArray[np.float16]) -> None:
+        """Put rows [n, dim] in the place of those of the embedding from token ``first`` on."""
+        model, memory = self.compiled.model, self.compiled.memory
+        end = first + len(rows)
+        if memory.embedding != LoadFormat.F16:
+            raise WeftError("rows of the embedding can be written only where they are float16.")
+        if first < 0 or end > model.vocab_size or rows.shape[1:] != (model.dim,):
+            raise WeftError(
+                f"rows {first} to {end - 1} of shape {list(rows.shape[1:])} are outside an "
+                f"embedding of {model.vocab_size} rows of {model.dim}."
+            )
+        address = memory.regions["embedding"].base + first * memory.row_bytes
+        raw = np.ascontiguousarray(rows, "<f2").reshape(-1).view(np.uint8)
+        self.device.write_memory(address, raw)
 
     def _check_place(self, sequence: int, position: int, rows: int) -> None:
         if position < 0 or position + rows > self.compiled.max_context:
