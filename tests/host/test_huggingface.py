@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from weft.errors import FileError, ModelError, WeftError
-from weft.model.checkpoint import as_floats
+from weft.model.checkpoint import StoredMatrix, as_floats, as_quantized
 from weft.model.huggingface import load_huggingface
 from weft.model.places import interleaved_rows
+from weft.quantize import WeightFormat, quantize
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"
 
@@ -58,6 +60,7 @@ def test_an_untied_head_is_read(make_folder: Callable[..., Path]):
 def test_shards_are_found_by_the_index(make_folder: Callable[..., Path]):
     folder = make_folder()
     whole = load_huggingface(folder)
+    expected = [as_floats(tensor) for _, tensor in whole.named_tensors()]
     tensors = load_file(folder / "model.safetensors")
     names = sorted(tensors)
     weight_map: dict[str, str] = {}
@@ -68,8 +71,8 @@ def test_shards_are_found_by_the_index(make_folder: Callable[..., Path]):
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     sharded = load_huggingface(folder)
-    for (_, a), (_, b) in zip(whole.named_tensors(), sharded.named_tensors(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    for a, (_, b) in zip(expected, sharded.named_tensors(), strict=True):
+        np.testing.assert_array_equal(a, as_floats(b))
 
     for target, sentence in [
         ("../part-0.safetensors", "which is no file name in the folder"),
@@ -228,3 +231,25 @@ def test_any_config_is_loaded_or_refused(
         fields[name] = data.draw(JSON_VALUES)
     path.write_text(json.dumps(fields))
     assert "\n" not in refusal(lambda: load_huggingface(folder))
+
+
+def test_matrices_stay_in_their_file(make_folder: Callable[..., Path]) -> None:
+    folder = make_folder({"hidden_size": 1024, "intermediate_size": 4096, "vocab_size": 320})
+    size = (folder / "model.safetensors").stat().st_size
+    tracemalloc.start()
+    try:
+        checkpoint = load_huggingface(folder)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    largest = 4 * 1024 * 4096  # bytes of a matrix in float32
+    assert size > 6 * largest
+    assert peak < largest
+    matrix = checkpoint.layers[1].w_up
+    whole = as_floats(matrix)
+    assert isinstance(matrix, StoredMatrix)
+    np.testing.assert_array_equal(np.asarray(matrix), whole)
+    for form in (WeightFormat.W8, WeightFormat.W4):
+        found, expected = as_quantized(matrix, form), quantize(whole, form)
+        np.testing.assert_array_equal(found.codes, expected.codes)
+        np.testing.assert_array_equal(found.scales, expected.scales)

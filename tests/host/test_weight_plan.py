@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from weft.errors import ModelError
-from weft.model.checkpoint import as_quantized
+from weft.model.checkpoint import as_floats, as_quantized
 from weft.model.huggingface import load_huggingface
 from weft.quantize import WeightFormat, quantize
 from weft.weight_plan import LAYER_MATRICES, WeightPlan, dequantized
@@ -18,7 +18,7 @@ def test_each_kind_of_weight_takes_its_format(make_folder: Callable[..., Path]):
     rounded = dequantized(checkpoint, plan)
     for before, after in zip(checkpoint.layers, rounded.layers, strict=True):
         for name in LAYER_MATRICES:
-            expected = quantize(getattr(before, name), WeightFormat.W4).dequantize()
+            expected = quantize(as_floats(getattr(before, name)), WeightFormat.W4).dequantize()
             np.testing.assert_array_equal(getattr(after, name), expected)
         assert after.attention_norm is before.attention_norm
     expected = as_quantized(checkpoint.matrix("lm_head"), WeightFormat.W8).dequantize()

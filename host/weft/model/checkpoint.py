@@ -4,13 +4,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from weft.errors import ModelError
 from weft.model.config import ModelConfig
-from weft.quantize import QuantizedMatrix, WeightFormat, quantize
+from weft.quantize import BLOCK, QuantizedMatrix, WeightFormat, quantize
 
 __all__ = [
     "Checkpoint",
@@ -23,6 +24,9 @@ __all__ = [
     "check_finite",
 ]
 
+PIECE_VALUES = 1 << 20
+"""Numbers of a stored matrix that are unpacked at a time, so that memory is needed for the result
+and little else."""
 FloatTensor = npt.NDArray[np.float32]
 """A float32 tensor; a matrix is [output channels, input channels]."""
 
@@ -46,18 +50,46 @@ class StoredMatrix(ABC):
     def floats(self, first: int, end: int) -> FloatTensor:
         """Rows `first` to `end` as float32; `ModelError` where one is not finite."""
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """All of it, for NumPy."""
+        return self.floats(0, self.shape[0]).astype(dtype or np.float32, copy=False)
+
     @property
     def in_int8_blocks(self) -> bool:
         """Whether the file has blocks of 32 integers with a scale, which `w8` takes unchanged."""
         return False
 
-    @abstractmethod
     def quantized(self, weight_format: WeightFormat) -> QuantizedMatrix:
         """The matrix in a format of the device: the file's own blocks unchanged where they are of
         that format, else quantised from the numbers they stand for.
 
         Raises `ModelError` when a number is not finite or too large for the format.
         """
+        matrix = self.blank(weight_format)
+        for first, end in self.pieces():
+            part = quantize(self.floats(first, end), weight_format)
+            matrix.codes[first:end], matrix.scales[first:end] = part.codes, part.scales
+        return matrix
+
+    def blank(self, weight_format: WeightFormat) -> QuantizedMatrix:
+        """A quantised matrix of this shape, to be filled piece by piece."""
+        rows, columns = self.shape
+        shape = (rows, -(-columns // BLOCK), BLOCK)
+        narrow = weight_format.codebook is not None
+        return QuantizedMatrix(
+            format=weight_format,
+            columns=columns,
+            codes=np.empty(shape, np.uint8) if narrow else np.empty(shape, np.int8),
+            scales=np.empty(shape[:2], np.float16),
+            codebook=weight_format.codebook,
+        )
+
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """First row and end of pieces of about `PIECE_VALUES` numbers."""
+        rows, columns = self.shape
+        step = max(1, PIECE_VALUES // max(1, columns))
+        for first in range(0, rows, step):
+            yield first, min(first + step, rows)
 
 
 Matrix = FloatTensor | StoredMatrix

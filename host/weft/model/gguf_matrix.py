@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A matrix of a GGUF file, read piece by piece."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
@@ -18,9 +16,6 @@ from weft.quantize import BLOCK, QuantizedMatrix, WeightFormat, quantize
 __all__ = ["GGUFMatrix", "find_tensor", "read_floats", "read_vector"]
 
 Rows = npt.NDArray[np.intp]
-
-PIECE_VALUES = 1 << 20
-"""Numbers that are unpacked at a time, so that memory is needed for the result and little else."""
 
 
 class GGUFMatrix(StoredMatrix):
@@ -71,16 +66,7 @@ class GGUFMatrix(StoredMatrix):
 
     def quantized(self, weight_format: WeightFormat) -> QuantizedMatrix:
         """The matrix in a format of the device, with the file's own blocks where they fit it."""
-        rows, columns = self.shape
-        shape = (rows, -(-columns // BLOCK), BLOCK)
-        narrow = weight_format.codebook is not None
-        matrix = QuantizedMatrix(
-            format=weight_format,
-            columns=columns,
-            codes=np.empty(shape, np.uint8) if narrow else np.empty(shape, np.int8),
-            scales=np.empty(shape[:2], np.float16),
-            codebook=weight_format.codebook,
-        )
+        matrix = self.blank(weight_format)
         squared_error = squares = 0.0
         with in_file(self._file.path):
             if not self._keep(matrix):
@@ -102,7 +88,7 @@ class GGUFMatrix(StoredMatrix):
         integers = self._entry.type.integers
         if integers is None:
             return False
-        for first, end in self._pieces():
+        for first, end in self.pieces():
             codes, wide = integers(self._raw(first, end))
             wide = wide.reshape(end - first, -1)
             self._check_scales(wide, first)
@@ -121,7 +107,7 @@ class GGUFMatrix(StoredMatrix):
     def _repack(self, into: QuantizedMatrix) -> tuple[float, float]:
         """Quantise the numbers anew; the sums of squares of the error and of the numbers."""
         squared_error = squares = 0.0
-        for first, end in self._pieces():
+        for first, end in self.pieces():
             floats = self._floats(first, end)
             with in_file(f"tensor {self._entry.name}"):
                 part = quantize(floats, into.format)
@@ -154,12 +140,6 @@ class GGUFMatrix(StoredMatrix):
 
     def _file_row(self, row: int) -> int:
         return row if self._rows is None else int(self._rows[row])
-
-    def _pieces(self) -> Iterator[tuple[int, int]]:
-        rows, columns = self.shape
-        step = max(1, PIECE_VALUES // columns)
-        for first in range(0, rows, step):
-            yield first, min(first + step, rows)
 
 
 def read_floats(file: GGUFFile, entry: TensorEntry, first: int, end: int) -> FloatTensor:

@@ -6,19 +6,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from weft.errors import ModelError, shown
 from weft.files import in_file, read_json_object
-from weft.model.checkpoint import Checkpoint, FloatTensor, LayerWeights, check_finite
+from weft.model.checkpoint import Checkpoint, LayerWeights, check_finite
 from weft.model.config import ModelConfig
 from weft.model.description import HuggingFaceForm
 from weft.model.huggingface_config import architecture_of, parse_config
 from weft.model.huggingface_pooling import read_pooling
 from weft.model.places import all_names, place
 from weft.model.safetensors_file import SafetensorsFile
+from weft.model.safetensors_matrix import SafetensorsMatrix
 from weft.model.shards import open_shards
 
 __all__ = ["load_huggingface", "read_config"]
+
+TABLES = ("token_embedding", "lm_head")
+"""Matrices outside the layers that may be large."""
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -72,8 +77,9 @@ class _Folder:
         )
         return Checkpoint(config=config, layers=layers, **outside)
 
-    def _read(self, field: str, layer: int = 0) -> FloatTensor:
-        """One tensor in weft's shape and order."""
+    def _read(self, field: str, layer: int = 0) -> Any:
+        """One tensor in weft's shape and order; a matrix that is in the file row by row stays
+        there."""
         where = place(self._form.tensors, self._config, field, layer=layer)
         name = self._in_file(where.name)
         file = self._shards.get(name)
@@ -87,6 +93,9 @@ class _Folder:
                     f"tensor {name} has shape {shown(list(file.shape(name)))}, but config.json "
                     f"asks for {list(shape)}."
                 )
+        stays = field in self._config.matrices or field in TABLES
+        if stays and not (where.transposed or where.folded or where.plus_one):
+            return SafetensorsMatrix(file, name, where.rows)
         tensor = file.read(name)
         with in_file(file.path):
             check_finite(name, tensor)

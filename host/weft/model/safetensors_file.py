@@ -68,6 +68,19 @@ class SafetensorsFile:
         its element type is no floating-point type.
         """
         entry = self.entries[name]
+        return self._read(name, 0, entry.size_bytes).reshape(entry.shape)
+
+    def read_rows(self, name: str, first: int, end: int) -> FloatTensor:
+        """Rows `first` to `end` of a tensor of two dimensions, as `read` gives them."""
+        entry = self.entries[name]
+        rows, columns = entry.shape
+        row_bytes = entry.size_bytes // max(1, rows)
+        found = self._read(name, first * row_bytes, (end - first) * row_bytes)
+        return found.reshape(end - first, columns)
+
+    def _read(self, name: str, begin: int, size_bytes: int) -> FloatTensor:
+        """Numbers of the named tensor, from its byte `begin` on."""
+        entry = self.entries[name]
         with in_file(self.path):
             if entry.dtype not in ELEMENT_BYTES:
                 raise FileError(
@@ -78,13 +91,13 @@ class SafetensorsFile:
                 raise FileError(f"tensor {shown(name)} is empty.")
             try:
                 with self.path.open("rb") as file:
-                    file.seek(entry.offset_bytes)
-                    data = file.read(entry.size_bytes)
+                    file.seek(entry.offset_bytes + begin)
+                    data = file.read(size_bytes)
             except OSError as error:
                 raise FileError(f"cannot be read ({error.strerror}).") from error
-            if len(data) != entry.size_bytes:
+            if len(data) != size_bytes:
                 raise FileError(f"tensor {shown(name)} is cut off.")
-            return _to_float32(data, entry.dtype).reshape(entry.shape)
+            return _to_float32(data, entry.dtype)
 
 
 def _read_header(path: Path, size_bytes: int) -> tuple[JsonObject, int]:
