@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 
 from tests.compiler.models import BERT, compiled, model_config, random_model, tokens
 from weft.benchmarks.attention import HEAD_DIM, AttentionPlan, attention_program, run_attention
-from weft.benchmarks.gemm import gemm_program, product_counters
-from weft.benchmarks.gemm_plan import GemmPlan
+from weft.benchmarks.gemm import product_counters
 from weft.benchmarks.random_model import random_checkpoint
 from weft.benchmarks.result import measure
 from weft.cli.app import app
@@ -40,9 +39,8 @@ def within(share: float, predicted: int, measured: int) -> None:
     [((256, 256, 256), 0.01), ((32, 512, 512), 0.01), ((64, 64, 64), 0.06), ((1, 64, 128), 0.07)],
 )
 def test_products(shape: tuple[int, int, int], share: float) -> None:
-    program = gemm_program(GemmPlan.make(DEFAULT, *shape))
-    predicted = forecast(program, DEFAULT)
-    counters = product_counters(DEFAULT, shape, silent)[1]
+    gemm, counters = product_counters(DEFAULT, shape, silent)
+    predicted = forecast(gemm.program, DEFAULT)
     within(share, predicted.cycles, counters["cycles"])
     within(0.002, predicted.bytes_read, counters["bytes_read"])
     assert predicted.bytes_written == counters["bytes_written"]

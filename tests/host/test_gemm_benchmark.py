@@ -4,12 +4,15 @@
 import numpy as np
 import pytest
 
-from weft.benchmarks.gemm import gemm_program, run_gemm
+from weft.benchmarks.gemm import Gemm, quickest_gemm, run_gemm
+from weft.benchmarks.gemm_at_once import at_once_plans, at_once_program
 from weft.benchmarks.gemm_on_chip import END, SIZE, run_on_chip
 from weft.benchmarks.gemm_plan import GemmPlan
+from weft.benchmarks.gemm_program import gemm_program
 from weft.benchmarks.product import random_operands
 from weft.devices import open_device
 from weft.errors import WeftError
+from weft.forecast import forecast
 from weft.quantize import WeightFormat, quantize
 from weft_arch.config import preset
 
@@ -42,10 +45,24 @@ def expect_close(found: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
 @pytest.mark.parametrize("name", ["tiny", "default"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_products(name: str, shape: tuple[int, int, int]) -> None:
-    plan = GemmPlan.make(preset(name), *shape)
-    a, b = random_operands(*shape)
-    with open_device("reference", plan.config, memory_bytes=plan.end) as device:
-        expect_close(run_gemm(device, plan, a, b), a, b)
+    """In groups of rows; and where that is possible at once, in every way."""
+    config, (a, b) = preset(name), random_operands(*shape)
+    groups = GemmPlan.make(config, *shape)
+    gemms = [Gemm(groups, gemm_program(groups), 0)]
+    gemms += [Gemm(plan, at_once_program(plan), 0) for plan in at_once_plans(config, *shape)]
+    with open_device("reference", config, memory_bytes=groups.end) as device:
+        for gemm in gemms:
+            expect_close(run_gemm(device, gemm, a, b), a, b)
+
+
+def test_the_quickest_way() -> None:
+    """A small product is done at once; what does not fit the chip is not."""
+    config = preset("default")
+    groups, small = GemmPlan.make(config, 64, 64, 64), quickest_gemm(config, (64, 64, 64))
+    assert small.forecast < forecast(gemm_program(groups), config).cycles
+    assert list(at_once_plans(config, 256, 256, 256)) == []
+    large = quickest_gemm(config, (256, 256, 256))
+    assert large.plan == GemmPlan.make(config, 256, 256, 256)
 
 
 def test_product_on_the_chip() -> None:
@@ -57,7 +74,7 @@ def test_product_on_the_chip() -> None:
 def test_programs_fit_the_instruction_memory() -> None:
     config = preset("default")
     for shape in ((256, 256, 256), (1024, 1024, 1024), (64, 1024, 1024)):
-        assert len(gemm_program(GemmPlan.make(config, *shape))) <= config.instruction_words
+        assert len(quickest_gemm(config, shape).program) <= config.instruction_words
 
 
 def test_shapes_that_do_not_fit() -> None:

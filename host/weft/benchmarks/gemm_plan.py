@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from weft.benchmarks.product import ProductPlan
 from weft.errors import WeftError
 from weft_arch.config import BLOCK, Configuration
 
@@ -22,13 +23,9 @@ MOST_STAGES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class GemmPlan:
-    """Sizes, on-chip places (words, blocks) and memory addresses (bytes) of a product."""
+class GemmPlan(ProductPlan):
+    """Sizes and on-chip places (words, blocks) of a product in groups of rows."""
 
-    config: Configuration
-    rows: int
-    columns: int
-    depth: int
     group_rows: int
     """rows that are on the chip at a time; all groups are equal"""
     piece_blocks: int
@@ -38,14 +35,7 @@ class GemmPlan:
 
     @classmethod
     def make(cls, config: Configuration, rows: int, columns: int, depth: int) -> "GemmPlan":
-        """A plan that fits ``config``: columns in pairs of tiles, depth in whole blocks, or less
-        than one."""
-        pair = 2 * config.array_cols
-        if columns % pair or depth % (config.lanes if depth < BLOCK else BLOCK):
-            raise WeftError(
-                f"the product {rows} x {columns} x {depth} is not in multiples of 1, {pair} and "
-                f"{BLOCK}."
-            )
+        """A plan that fits ``config``; a `WeftError` if there is none."""
         k_blocks, n_tiles = -(-depth // BLOCK), columns // config.array_cols
         # Just so many rows that the weights, streamed once for each group, leave the bus some time.
         stream_cycles = config.tile_bytes(8) / config.memory_bytes_per_cycle
@@ -72,16 +62,6 @@ class GemmPlan:
             piece_blocks=piece_blocks,
             slice_tiles=slice_tiles,
         )
-
-    @property
-    def k_blocks(self) -> int:
-        """Blocks of 32 along the reduction."""
-        return -(-self.depth // BLOCK)
-
-    @property
-    def n_tiles(self) -> int:
-        """Tiles of output columns."""
-        return self.columns // self.config.array_cols
 
     @property
     def pieces(self) -> int:
@@ -126,27 +106,6 @@ class GemmPlan:
     def result(self, slice_number: int) -> int:
         """First word of a slice's results."""
         return self.results + slice_number % 2 * self.group_rows * self.slice_tiles
-
-    @property
-    def a(self) -> int:
-        """Address of A; the program comes before."""
-        return 1 << 16
-
-    @property
-    def weights(self) -> int:
-        """Address of the tiles, in the order of `weight_order`."""
-        return self.a + 2 * self.rows * self.depth
-
-    @property
-    def c(self) -> int:
-        """Address of C."""
-        tiles = (self.n_tiles + self.slice_tiles) * self.k_blocks
-        return self.weights + tiles * self.config.tile_bytes(8)
-
-    @property
-    def end(self) -> int:
-        """First address after C."""
-        return self.c + 4 * self.rows * self.columns
 
     def weight_order(self) -> NDArray[np.intp]:
         """Numbers n * k_blocks + k of the tiles in memory: the first slice piece by piece, the

@@ -6,7 +6,7 @@ result written back, first command to idle). Here A comes as float16 and C goes 
 the memory moves two and four times as many of their bytes.
 """
 
-from weft.benchmarks.gemm import product_counters, product_forecast
+from weft.benchmarks.gemm import product_counters
 from weft.benchmarks.result import Progress, Result
 from weft.devices import find_preset
 
@@ -30,7 +30,7 @@ def gemmini(name: str, progress: Progress) -> list[Result]:
     config = find_preset("wide")
     results: list[Result] = []
     for shape, theirs in GEMMINI_CYCLES.items():
-        plan, counters = product_counters(config, shape, progress)
+        gemm, counters = product_counters(config, shape, progress)
         cycles = counters["cycles"]
         results.append(
             Result(
@@ -40,7 +40,7 @@ def gemmini(name: str, progress: Progress) -> list[Result]:
                 unit="cycles",
                 target=f"{theirs:,}",
                 cycles=cycles,
-                forecast=product_forecast(plan),
+                forecast=gemm.forecast,
                 counters=counters,
             )
         )
