@@ -17,7 +17,8 @@ from weft.forecast import Forecast, ModelForecast, forecast_model
 from weft.forecast.costs import tile_cycles
 from weft.kv_format import AUTO
 from weft.model import ModelConfig, load_model
-from weft.model.gguf import read_gguf_config
+from weft.model.checkpoint import Matrix
+from weft.model.gguf import load_gguf
 from weft.model.gguf_file import is_gguf
 from weft.model.huggingface import read_config
 from weft.model.load import DEFAULT_MODEL, shipped_models
@@ -56,18 +57,20 @@ def plan(
 ) -> None:
     """Predict cycles, bytes and bottlenecks without simulating. MODEL may also be the name of a
     well-known shape (`weft plan --fits` lists them) or a folder with nothing but a config.json.
-    Rows of the embedding are counted in float16 unless --embedding says otherwise."""
+    Rows of the embedding are counted as a model's file has them, for a shape in float16, unless
+    --embedding says otherwise."""
     config = changed_preset(find_preset(preset), changes or [])
     form = shape_format(weights)
     if fits:
         output.print(_fits(config, form, kv_format, choose_embedding_format(embedding)))
         return
+    shape, table = _shape(model)
     found = forecast_model(
-        _shape(model),
+        shape,
         config,
         form,
         kv_format=kv_format,
-        embedding=choose_embedding_format(embedding),
+        embedding=choose_embedding_format(embedding, table),
         context=context,
         prompt=prompt,
         batch=batch,
@@ -105,16 +108,20 @@ def _ranks(rank: int, targets: str) -> dict[str, int]:
     return {_TARGETS[name]: rank for name in names}
 
 
-def _shape(model: str) -> ModelConfig:
+def _shape(model: str) -> tuple[ModelConfig, Matrix | None]:
+    """A model's shape, and its embedding if there is more than a shape."""
     known = KNOWN_SHAPES | ENCODER_SHAPES
     if model.lower() in known:
-        return known[model.lower()]
+        return known[model.lower()], None
     path = Path(model)
     if path.is_dir() and model not in shipped_models():
-        return read_config(path)
-    if path.is_file() and is_gguf(path):
-        return read_gguf_config(path)
-    return load_model(model).checkpoint.config
+        return read_config(path), None
+    checkpoint = (
+        load_gguf(path).checkpoint
+        if path.is_file() and is_gguf(path)
+        else load_model(model).checkpoint
+    )
+    return checkpoint.config, checkpoint.token_embedding
 
 
 def _as_json(found: ModelForecast, form: WeightFormat) -> dict[str, object]:

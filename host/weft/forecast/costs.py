@@ -47,7 +47,9 @@ SOFTMAX_LANES = 8
 """Most probabilities per cycle."""
 REDUCE_GAP, REDUCE_TAIL = 11, 38
 """Cycles of a reduction beside those of its words, and after the last one."""
-LOAD_TAIL, STORE_TAIL = 12, 48
+LOAD_TAIL = 8
+STORE_GAP, STORE_TAIL = 9, 26
+"""Cycles of a STORE beside those of its beats, and after the last one."""
 LOAD_WORD_CYCLES = 1.5
 """Fewest cycles from word to word of a LOAD."""
 VALUE_GROUP_CYCLES, VALUE_WRITE_CYCLES = 8, 68
@@ -114,7 +116,7 @@ def cost_of(step: Step, config: Configuration) -> Cost:
         case Store():
             size = 4 * config.lanes * count * i.words
             return Cost(
-                cycles=size / config.beat_bytes,
+                cycles=size / config.beat_bytes + STORE_GAP,
                 tail=STORE_TAIL,
                 written=size,
                 words_read=count * i.words,
@@ -123,7 +125,7 @@ def cost_of(step: Step, config: Configuration) -> Cost:
             return _store_kv(step, i, config)
         case StoreTopK():
             size = 8 * config.top_k_entries
-            return Cost(cycles=size / config.beat_bytes, tail=STORE_TAIL, written=size)
+            return Cost(cycles=size / config.beat_bytes + STORE_GAP, tail=STORE_TAIL, written=size)
         case _:
             return Cost(cycles=1)
 

@@ -22,6 +22,7 @@ from weft_arch.isa import (
     Engine,
     Fence,
     Instruction,
+    Load,
     Opcode,
     Resident,
     StoreKV,
@@ -35,8 +36,10 @@ WEIGHTS, STARTS = 0, -1
 """Why the array does not multiply, where it is no token: the weights have not come; it has been
 handed an instruction and does not multiply yet."""
 
-START_CYCLES = 12
+START_CYCLES = 5
 """From the start command to the first read, and from HALT to the interrupt."""
+AHEAD_BEATS = 128
+"""What loads and the weight stream may have asked for and not received."""
 PORT_CYCLES = 9
 """From a request to the read port, beside the memory's latency."""
 TOKEN_CYCLES, HANDOVER_CYCLES = 4, 6
@@ -165,6 +168,8 @@ class _Machine:
         """the step behind a FENCE that the engines have come to"""
         self.tokens: Counter[int] = Counter()
         self.coming: list[tuple[float, Counter[int]]] = []
+        self.given: defaultdict[int, float] = defaultdict(float)
+        """when each token was given last"""
         self.time = 0.0
         self.level = 0.0
         self.waits: defaultdict[int, float] = defaultdict(float)
@@ -228,6 +233,7 @@ class _Machine:
         for at, signals in self.coming:
             if at <= self.time + _TINY:
                 self.tokens.update(signals)
+                self.given.update(dict.fromkeys(signals, at))
         self.coming = [(at, signals) for at, signals in self.coming if at > self.time + _TINY]
         for engine, lane in self.lanes.items():
             if lane.current or not lane.jobs or lane.jobs[0].issued > self.time + _TINY:
@@ -238,7 +244,7 @@ class _Machine:
             self.tokens.subtract(job.waits)
             lane.jobs.popleft()
             lane.current = job
-            lead = HANDOVER_CYCLES + TOKEN_CYCLES * len(job.waits) if job.waits else 0
+            lead = self._token_lead(job)
             if engine in (Engine.STREAM, Engine.LOAD):
                 job.left = float(job.cost.streamed if engine is Engine.STREAM else job.cost.loaded)
                 lead += self._read_lead(lane, job)
@@ -247,12 +253,32 @@ class _Machine:
                 job.left = float(job.cost.cycles)
             lane.ready = self.time + lead
 
+    def _token_lead(self, job: _Job) -> float:
+        """Cycles until a job that waits for tokens may begin. They are taken while the engine works
+        on the job before it."""
+        if not job.waits:
+            return 0.0
+        there = max(job.issued, *(self.given[token] for token in job.waits))
+        return max(0.0, there + HANDOVER_CYCLES + TOKEN_CYCLES * len(job.waits) - self.time)
+
     def _read_lead(self, lane: _Lane, job: _Job) -> float:
         """Cycles until the first bytes come. Requests of a job that follows another are made while
         that one's data comes, but not beside a replay."""
         if job.cost.resident is Resident.REPLAY:
             return REPLAY_CYCLES
-        return 0 if self.time <= lane.ready + self.latency and not lane.replayed else self.latency
+        i = job.step.instruction
+        load = i if isinstance(i, Load) else None
+        lead = self.latency + (self._ahead() if load else 0)
+        if load and load.gather:  # which reads row numbers first
+            return max(self.latency, self.fetched - self.time) + lead
+        return 0 if self.time <= lane.ready + self.latency and not lane.replayed else lead
+
+    def _ahead(self) -> float:
+        """Cycles that the bus is busy with what the weight stream has asked for already."""
+        lane = self.lanes[Engine.STREAM]
+        streams = lane.current or (lane.jobs and not lane.jobs[0].waits)
+        full = self.level >= self.capacity - _TINY
+        return 0 if full or not streams else AHEAD_BEATS * self.config.beat_bytes / self.rate
 
     def _running(self, engine: Engine) -> _Job | None:
         lane = self.lanes[engine]
@@ -264,7 +290,10 @@ class _Machine:
         total = self.rate if self.time >= self.fetched - _TINY else 0.0
         wanted = 0.0
         if load and load.left > _TINY:
-            wanted = min(total, load.cost.loaded / load.cost.cycles)
+            wanted = load.cost.loaded / load.cost.cycles
+            if compute and compute.cost.cycles:  # which writes to the vector memory first
+                wanted *= 1 - compute.cost.words_written / compute.cost.cycles
+            wanted = min(total, wanted)
         need = 0.0
         if compute and compute.cost.cycles:
             need = compute.cost.streamed / compute.cost.cycles
@@ -273,8 +302,8 @@ class _Machine:
         if stream and stream.left > _TINY:
             replays = kind is Resident.REPLAY
             supply = replay_rate(self.config, stream.step) if replays else total - wanted
-            if wanted and self.level <= self.low and not replays:
-                supply = max(supply, total / 2)
+            if load and wanted and not replays:
+                supply = self._beside(load, supply, total, need)
             if self.level >= self.capacity - _TINY and kind is not Resident.KEEP:
                 supply = min(supply, need)
         from_memory = 0.0 if kind is Resident.REPLAY else supply
@@ -289,6 +318,19 @@ class _Machine:
             speed=speed,
             vector=self._vector_rate(compute, speed),
         )
+
+    def _beside(self, load: _Job, left: float, total: float, need: float) -> float:
+        """What the weight stream gets beside a LOAD that leaves it so much: that, until the weight
+        buffer runs low; below, they take turns, burst by burst, of which a row is at least one; at
+        the edge, what the array needs."""
+        if self.level > self.low + _TINY:
+            return left
+        longest = self.config.max_burst_beats
+        row = load.cost.loaded / load.step.count / self.config.beat_bytes
+        turns = max(left, total * longest / (longest + min(max(row, 1), longest)))
+        if self.level < self.low - _TINY:
+            return turns
+        return min(max(left, need), turns)
 
     def _vector_rate(self, compute: _Job | None, speed: float) -> float:
         """How fast the vector unit is beside the array, which comes first at both ports of the

@@ -22,7 +22,7 @@ from weft.model.gguf_rope import ROTARY_TENSORS
 from weft.model.places import Place, all_names, place
 from weft.model.repacking import RepackLog
 
-__all__ = ["GGUFModel", "load_gguf", "read_gguf_config"]
+__all__ = ["GGUFModel", "load_gguf"]
 
 TABLES = ("position_embedding", "token_type_embedding")
 """Matrices that are never multiplied with, and so are read at once."""
@@ -62,13 +62,6 @@ def load_gguf(path: Path) -> GGUFModel:
         layers = tuple(_layer(config, form, file, log, index) for index in range(config.n_layers))
         checkpoint = Checkpoint(config=config, layers=layers, **outside)
     return GGUFModel(file=file, checkpoint=checkpoint, repacked=log)
-
-
-def read_gguf_config(path: Path) -> ModelConfig:
-    """The shape of the model in `path`, from what stands in front of its weights."""
-    file = GGUFFile(path)
-    with in_file(path):
-        return parse_gguf_config(file)
 
 
 def _layer(

@@ -126,7 +126,9 @@ class SdramController(wiring.Component):
         inner: Any = ClockDomain("sdram_logic", local=True)
         m.domains += inner
         m.d.comb += inner.clk.eq(ClockSignal("sdram"))
-        m.submodules.reset = ResetSynchronizer(ResetSignal("sync"), domain="sdram_logic")
+        m.submodules.reset = ResetSynchronizer(
+            ResetSignal("sync", allow_reset_less=True), domain="sdram_logic"
+        )
 
         reads = m.submodules.reads = ReadSide(config, timing, _READ_QUEUE_BEATS)
         writes = m.submodules.writes = WriteSide(config, timing, _WRITE_QUEUE_BEATS)
