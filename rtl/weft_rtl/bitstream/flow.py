@@ -3,7 +3,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def build(
     *,
     seed: int = 1,
     bitstream: bool = True,
-    digest: str | None = None,
+    origin: Mapping[str, Any] | None = None,
     progress: Progress = lambda stage, fraction: None,
 ) -> dict[str, Any]:
     """Build ``design`` in ``folder`` and return the report, which is also in `REPORT`.
@@ -50,8 +50,8 @@ def build(
     bitstream : bool
         Make one, for which every port needs a pin; otherwise ports without one are placed
         anywhere. For a Gowin part none is made, pins or not.
-    digest : str | None
-        What the report says the design is known by; None: its own digest.
+    origin : Mapping[str, Any] | None
+        What the report says of where the design comes from, its digest at least; None: that alone.
 
     Raises
     ------
@@ -69,7 +69,11 @@ def build(
         require(module)
     versions = tool_versions(*tools)
     report_of = partial(
-        make_report, design, digest=digest or design.digest, seed=seed, versions=versions
+        make_report,
+        design,
+        origin=origin or {"digest": design.digest},
+        seed=seed,
+        versions=versions,
     )
     key = f"{design.digest} {versions}"
     _step(folder, "synthesis", key, (NETLIST,), lambda: synthesize(design, folder, progress))

@@ -3,7 +3,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -22,7 +22,7 @@ def make_report(
     timing: dict[str, Any] | None,
     paths: Sequence[LongPath],
     *,
-    digest: str,
+    origin: Mapping[str, Any],
     seed: int,
     versions: dict[str, str],
 ) -> dict[str, Any]:
@@ -34,8 +34,8 @@ def make_report(
         What nextpnr wrote with ``--report``; its clocks are after routing. None: it was not placed.
     paths : Sequence[LongPath]
         The longest, one for each register that they end in.
-    digest : str
-        What the design is known by.
+    origin : Mapping[str, Any]
+        The design's digest, and what else says where it comes from.
     """
     part = design.part
     blocks = Blocks(netlist, part.counted)
@@ -53,7 +53,7 @@ def make_report(
     timing = timing or {"fmax": {}, "critical_paths": []}
     return {
         "design": design.name,
-        "digest": digest,
+        **origin,
         "part": part.full_name,
         "seed": seed,
         "versions": versions,

@@ -124,6 +124,14 @@ class BoardChanges:
         sdram = "" if self.sdram_mhz is None else f"_sdram_{self.sdram_mhz:g}mhz"
         return f"{preset}{clock}{sdram}"
 
+    @property
+    def options(self) -> str:
+        """Of `weft board build`; empty for a board as it is."""
+        preset = "" if self.preset is None else f" --preset {self.preset}"
+        clock = "" if self.clock_mhz is None else f" --mhz {self.clock_mhz:g}"
+        sdram = "" if self.sdram_mhz is None else f" --sdram-mhz {self.sdram_mhz:g}"
+        return f"{preset}{clock}{sdram}"
+
     def of(self, own: Board) -> Board:
         """The changed board; a `BoardError` if it cannot be."""
         return replace(

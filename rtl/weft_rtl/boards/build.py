@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a board's name to its bitstream."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,4 +103,5 @@ def build_board(
     changes = BoardChanges(preset=preset, clock_mhz=clock_mhz, sdram_mhz=sdram_mhz)
     digest = board_digest(name, changes)
     design = board_design(name, changes=changes)
-    return build(design, folder, seed=seed, digest=digest, progress=progress)
+    origin = {"digest": digest, "board": name, "changes": asdict(changes)}
+    return build(design, folder, seed=seed, origin=origin, progress=progress)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from weft_rtl.bitstream.flow import PICTURE, REPORT
+from weft_rtl.boards.board import BoardChanges
 
 __all__ = ["BEGIN", "END", "main", "recorded_reports", "section", "with_section"]
 
@@ -87,9 +88,14 @@ def _board(name: str, report: Mapping[str, Any]) -> str:
         _table(("block", *(_TITLES[kind] for kind in report["used"])), *blocks),
         *(placed if clocks else [f"{_unplaced(report)}\n"]),
         *(["\n".join(f"- {note}" for note in notes) + "\n"] if notes else []),
-        f"Seed {report['seed']}; {versions}; design {report['digest'][:16]}.\n",
+        f"`{_command(report)}`; {versions}; design {report['digest'][:16]}.\n",
     ]
     return "\n" + "\n".join(parts) + "\n"
+
+
+def _command(report: Mapping[str, Any]) -> str:
+    changes = BoardChanges(**report["changes"])
+    return f"weft board build {report['board']}{changes.options} --seed {report['seed']}"
 
 
 def _unplaced(report: Mapping[str, Any]) -> str:

@@ -157,7 +157,7 @@ def test_a_design_that_does_not_fit_is_told_with_its_cells(
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["used"] == used
     assert report["clocks"] == {}
-    text = section({"ring": report})
+    text = section({"ring": report | {"board": "ring", "changes": {}}})
     assert "It does not fit, so it was not placed." in text
     assert "placement" not in text
 
