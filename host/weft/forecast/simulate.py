@@ -24,6 +24,7 @@ from weft_arch.isa import (
     Instruction,
     Load,
     Opcode,
+    Reduce,
     Resident,
     StoreKV,
     Vector,
@@ -343,12 +344,18 @@ class _Machine:
             read = compute.cost.words_read * speed / compute.cost.cycles
             written = compute.cost.words_written * speed / compute.cost.cycles
         if store and store.cost.cycles:
-            read = min(read + store.cost.words_read / store.cost.cycles, 1 - _LEAST)
-        cost, rate = vector.cost, 1.0
+            read += store.cost.words_read / store.cost.cycles
+        read, written = (min(taken, 1 - _LEAST) for taken in (read, written))
+        cost = vector.cost
+        # A word that finds its port taken waits a cycle, and in a row of them those behind it too.
+        if isinstance(vector.step.instruction, Reduce):
+            late = cost.words_read * read / (1 - read)
+        else:
+            late = max(cost.words_read * read, cost.words_written * written)
+        longest = cost.cycles + late
         for words, taken in ((cost.words_read, read), (cost.words_written, written)):
-            if words:
-                rate = min(rate, (1 - taken) * cost.cycles / words)
-        return rate
+            longest = max(longest, words / (1 - taken))
+        return cost.cycles / longest
 
     def _next_event(self) -> float | None:
         """Cycles until something changes; None when all is done."""
