@@ -14,7 +14,8 @@ from typing import TypeVar
 from weft.compiler.accesses import groups_made, groups_stored
 from weft.compiler.walk import Step, walk
 from weft.errors import WeftError
-from weft.forecast.costs import REPLAY_CYCLES, Cost, cost_of, replay_rate, sequencer_cycles
+from weft.forecast.costs import REPLAY_CYCLES, cost_of, sequencer_cycles
+from weft.forecast.rates import TINY, Job, Rates, Sharing
 from weft_arch.config import Configuration
 from weft_arch.isa import (
     ENGINES,
@@ -24,7 +25,6 @@ from weft_arch.isa import (
     Instruction,
     Load,
     Opcode,
-    Reduce,
     Resident,
     StoreKV,
     Vector,
@@ -48,9 +48,6 @@ TOKEN_CYCLES, HANDOVER_CYCLES = 4, 6
 token that is waited for (the token board takes four steps), and so many more."""
 _GROUPS = -1
 """A token that stands for the groups that a VECTOR hands to a STORE_KV."""
-_TINY = 1e-6
-_LEAST = 0.1
-"""What the vector unit reads at least, of a word per cycle."""
 _KINDS = {
     Opcode.STREAM_WEIGHTS: "weights",
     Opcode.STREAM_KV: "keys and values",
@@ -94,48 +91,11 @@ class Forecast:
 
 
 @dataclass
-class _Job:
-    step: Step
-    cost: Cost
-    issued: float
-    waits: Counter[int]
-    signals: Counter[int]
-    left: float = 0.0
-    """cycles (COMPUTE, VECTOR, STORE) or bytes (STREAM, LOAD) still to go"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Rates:
-    """How fast things go, until the next event."""
-
-    load: float
-    """bytes per cycle"""
-    stream: float
-    """bytes per cycle, wherever they come from and go to"""
-    flow: float
-    """bytes per cycle by which the weight buffer fills"""
-    speed: float
-    """of the array; 1 where weights are there"""
-    vector: float
-    """of the vector unit; 1 where the array leaves it the ports of the vector memory"""
-
-    def of(self, engine: Engine) -> float:
-        """By how much a job's ``left`` goes down per cycle."""
-        rates = {
-            Engine.LOAD: self.load,
-            Engine.STREAM: self.stream,
-            Engine.COMPUTE: self.speed,
-            Engine.VECTOR: self.vector,
-        }
-        return rates.get(engine, 1.0)
-
-
-@dataclass
 class _Lane:
     """An engine."""
 
-    jobs: deque[_Job]
-    current: _Job | None = None
+    jobs: deque[Job]
+    current: Job | None = None
     ready: float = 0.0
     """when the current job may begin"""
     replayed: bool = False
@@ -156,8 +116,7 @@ class _Machine:
         self.config = config
         self.rate = float(min(config.memory_bytes_per_cycle, config.beat_bytes))
         self.latency = config.memory_latency_cycles + PORT_CYCLES
-        self.capacity = config.weight_buffer_bytes * 1.0625
-        self.low = self.capacity / 32
+        self.sharing = Sharing(config)
         fetched = len(program) * INSTRUCTION_BYTES
         self.result = Forecast(bytes_read=fetched, bytes_by_kind=Counter({"program": fetched}))
         self.fetched = START_CYCLES + self.latency + fetched / self.rate
@@ -201,7 +160,7 @@ class _Machine:
                 streamed = 0 if cost.resident is Resident.REPLAY else cost.streamed
                 self.result.bytes_read += cost.loaded + streamed
                 self.result.bytes_by_kind[_KINDS[i.opcode]] += cost.loaded + streamed + cost.written
-            self.lanes[i.engine].jobs.append(_Job(step, cost, self.clock, waits, signals))
+            self.lanes[i.engine].jobs.append(Job(step, cost, self.clock, waits, signals))
         return False
 
     def run(self) -> Forecast:
@@ -232,12 +191,12 @@ class _Machine:
     def _start_jobs(self) -> None:
         """Give idle engines their next job, if its tokens are there."""
         for at, signals in self.coming:
-            if at <= self.time + _TINY:
+            if at <= self.time + TINY:
                 self.tokens.update(signals)
                 self.given.update(dict.fromkeys(signals, at))
-        self.coming = [(at, signals) for at, signals in self.coming if at > self.time + _TINY]
+        self.coming = [(at, signals) for at, signals in self.coming if at > self.time + TINY]
         for engine, lane in self.lanes.items():
-            if lane.current or not lane.jobs or lane.jobs[0].issued > self.time + _TINY:
+            if lane.current or not lane.jobs or lane.jobs[0].issued > self.time + TINY:
                 continue
             job = lane.jobs[0]
             if any(self.tokens[token] < count for token, count in job.waits.items()):
@@ -254,7 +213,7 @@ class _Machine:
                 job.left = float(job.cost.cycles)
             lane.ready = self.time + lead
 
-    def _token_lead(self, job: _Job) -> float:
+    def _token_lead(self, job: Job) -> float:
         """Cycles until a job that waits for tokens may begin. They are taken while the engine works
         on the job before it."""
         if not job.waits:
@@ -262,7 +221,7 @@ class _Machine:
         there = max(job.issued, *(self.given[token] for token in job.waits))
         return max(0.0, there + HANDOVER_CYCLES + TOKEN_CYCLES * len(job.waits) - self.time)
 
-    def _read_lead(self, lane: _Lane, job: _Job) -> float:
+    def _read_lead(self, lane: _Lane, job: Job) -> float:
         """Cycles until the first bytes come. Requests of a job that follows another are made while
         that one's data comes, but not beside a replay."""
         if job.cost.resident is Resident.REPLAY:
@@ -278,113 +237,46 @@ class _Machine:
         """Cycles that the bus is busy with what the weight stream has asked for already."""
         lane = self.lanes[Engine.STREAM]
         streams = lane.current or (lane.jobs and not lane.jobs[0].waits)
-        full = self.level >= self.capacity - _TINY
+        full = self.level >= self.sharing.capacity - TINY
         return 0 if full or not streams else AHEAD_BEATS * self.config.beat_bytes / self.rate
 
-    def _running(self, engine: Engine) -> _Job | None:
+    def _running(self, engine: Engine) -> Job | None:
         lane = self.lanes[engine]
-        return lane.current if lane.ready <= self.time + _TINY else None
+        return lane.current if lane.ready <= self.time + TINY else None
 
-    def _rates(self) -> _Rates:
-        load, stream = self._running(Engine.LOAD), self._running(Engine.STREAM)
-        compute = self._running(Engine.COMPUTE)
-        total = self.rate if self.time >= self.fetched - _TINY else 0.0
-        wanted = 0.0
-        if load and load.left > _TINY:
-            wanted = load.cost.loaded / load.cost.cycles
-            if compute and compute.cost.cycles:  # which writes to the vector memory first
-                wanted *= 1 - compute.cost.words_written / compute.cost.cycles
-            wanted = min(total, wanted)
-        need = 0.0
-        if compute and compute.cost.cycles:
-            need = compute.cost.streamed / compute.cost.cycles
-        kind = stream.cost.resident if stream else Resident.NONE
-        supply = 0.0
-        if stream and stream.left > _TINY:
-            replays = kind is Resident.REPLAY
-            supply = replay_rate(self.config, stream.step) if replays else total - wanted
-            if load and wanted and not replays:
-                supply = self._beside(load, supply, total, need)
-            if self.level >= self.capacity - _TINY and kind is not Resident.KEEP:
-                supply = min(supply, need)
-        from_memory = 0.0 if kind is Resident.REPLAY else supply
-        to_buffer = 0.0 if kind is Resident.KEEP else supply
-        speed = 1.0
-        if compute and need and self.level <= _TINY:
-            speed = min(1.0, to_buffer / need)
-        return _Rates(
-            load=min(wanted, total - from_memory),
-            stream=supply,
-            flow=to_buffer - need * speed,
-            speed=speed,
-            vector=self._vector_rate(compute, speed),
-        )
-
-    def _beside(self, load: _Job, left: float, total: float, need: float) -> float:
-        """What the weight stream gets beside a LOAD that leaves it so much: that, until the weight
-        buffer runs low; below, they take turns, burst by burst, of which a row is at least one; at
-        the edge, what the array needs."""
-        if self.level > self.low + _TINY:
-            return left
-        longest = self.config.max_burst_beats
-        row = load.cost.loaded / load.step.count / self.config.beat_bytes
-        turns = max(left, total * longest / (longest + min(max(row, 1), longest)))
-        if self.level < self.low - _TINY:
-            return turns
-        return min(max(left, need), turns)
-
-    def _vector_rate(self, compute: _Job | None, speed: float) -> float:
-        """How fast the vector unit is beside the array, which comes first at both ports of the
-        vector memory, and beside a STORE, which comes before it at the port for reading."""
-        vector, store = self._running(Engine.VECTOR), self._running(Engine.STORE)
-        if vector is None:
-            return 1.0
-        read = written = 0.0
-        if compute and compute.cost.cycles:
-            read = compute.cost.words_read * speed / compute.cost.cycles
-            written = compute.cost.words_written * speed / compute.cost.cycles
-        if store and store.cost.cycles:
-            read += store.cost.words_read / store.cost.cycles
-        read, written = (min(taken, 1 - _LEAST) for taken in (read, written))
-        cost = vector.cost
-        # A word that finds its port taken waits a cycle, and in a row of them those behind it too.
-        if isinstance(vector.step.instruction, Reduce):
-            late = cost.words_read * read / (1 - read)
-        else:
-            late = max(cost.words_read * read, cost.words_written * written)
-        longest = cost.cycles + late
-        for words, taken in ((cost.words_read, read), (cost.words_written, written)):
-            longest = max(longest, words / (1 - taken))
-        return cost.cycles / longest
+    def _rates(self) -> Rates:
+        running = {engine: job for engine in self.lanes if (job := self._running(engine))}
+        total = self.rate if self.time >= self.fetched - TINY else 0.0
+        return self.sharing.rates(running, total, self.level)
 
     def _next_event(self) -> float | None:
         """Cycles until something changes; None when all is done."""
         rates = self._rates()
         times: list[float] = [at - self.time for at, _ in self.coming]
-        if self.time < self.fetched - _TINY:
+        if self.time < self.fetched - TINY:
             times.append(self.fetched - self.time)
         for engine, lane in self.lanes.items():
             job = lane.current
             if job is None:
-                if lane.jobs and lane.jobs[0].issued > self.time + _TINY:
+                if lane.jobs and lane.jobs[0].issued > self.time + TINY:
                     times.append(lane.jobs[0].issued - self.time)
                 continue
-            if lane.ready > self.time + _TINY:
+            if lane.ready > self.time + TINY:
                 times.append(lane.ready - self.time)
                 continue
             rate = rates.of(engine)
-            if job.left <= _TINY:
+            if job.left <= TINY:
                 times.append(0.0)
-            elif rate > _TINY:
+            elif rate > TINY:
                 times.append(job.left / rate)
         flow = rates.flow
-        if flow > _TINY:
-            for edge in (self.low, self.capacity):
-                if self.level < edge - _TINY:
+        if flow > TINY:
+            for edge in (self.sharing.low, self.sharing.capacity):
+                if self.level < edge - TINY:
                     times.append((edge - self.level) / flow)
-        elif flow < -_TINY:
-            for edge in (self.low, 0.0):
-                if self.level > edge + _TINY:
+        elif flow < -TINY:
+            for edge in (self.sharing.low, 0.0):
+                if self.level > edge + TINY:
                     times.append((edge - self.level) / flow)
         if not times:
             return None
@@ -396,13 +288,13 @@ class _Machine:
         self._count(step, rates.speed)
         running = {e: self._running(e) for e in self.lanes}
         self.time += step
-        self.level = min(max(self.level + rates.flow * step, 0.0), self.capacity)
+        self.level = min(max(self.level + rates.flow * step, 0.0), self.sharing.capacity)
         end = 0.0
         for engine, job in running.items():
             if job is None:
                 continue
             job.left -= rates.of(engine) * step
-            if job.left <= _TINY:
+            if job.left <= TINY:
                 done = self.time + job.cost.tail
                 if job.signals:
                     self.coming.append((done, job.signals))
