@@ -13,8 +13,8 @@ __all__ = ["placement_picture"]
 
 PLACE = 8
 """Pixels of a place."""
-LINE = 16
-LEGEND = 280
+LINE, LETTER = 16, 7
+"""Pixels of a line of the legend, and of a letter in it, at most."""
 
 
 def placement_picture(design: Design, netlist: Netlist, names: Sequence[str]) -> str:
@@ -33,7 +33,8 @@ def placement_picture(design: Design, netlist: Netlist, names: Sequence[str]) ->
     owner = {place: count.most_common(1)[0][0] for place, count in votes.items()}
     columns = 1 + max((x for x, _ in owner), default=0)
     rows = 1 + max((y for _, y in owner), default=0)
-    width = columns * PLACE + LEGEND
+    title = f"{design.name} on {design.part.name}"
+    width = columns * PLACE + 3 * LINE + LETTER * max(map(len, (title, *names)))
     height = max(rows * PLACE, (len(names) + 3) * LINE) + 2 * LINE
     text = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -42,7 +43,7 @@ def placement_picture(design: Design, netlist: Netlist, names: Sequence[str]) ->
         f'<rect width="{columns * PLACE}" height="{rows * PLACE}" y="{LINE}" fill="#eee"/>\n',
     ]
     left = columns * PLACE + LINE
-    text.append(f'<text x="{left}" y="{2 * LINE}">{design.name} on {design.part.name}</text>\n')
+    text.append(f'<text x="{left}" y="{2 * LINE}">{title}</text>\n')
     for index, name in enumerate(names):
         colour = _colour(index, len(names))
         text.append(f'<path fill="{colour}" d="{_runs(owner, name)}"/>\n')
