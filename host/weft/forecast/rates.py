@@ -15,6 +15,9 @@ __all__ = ["TINY", "Job", "Rates", "Sharing"]
 TINY = 1e-6
 LEAST = 0.1
 """What loads and the vector unit have at least of a port of the vector memory."""
+LATE = 0.6
+"""Cycles that a word loses in the mean when it finds its port taken (measured), unless words follow
+each other at once."""
 
 
 @dataclass
@@ -135,11 +138,11 @@ def _vector_rate(running: Mapping[Engine, Job], speed: float) -> float:
         read += store.cost.words_read / store.cost.cycles
     read, written = (min(taken, 1 - LEAST) for taken in (read, written))
     cost = vector.cost
-    # A word that finds its port taken waits a cycle, and in a row of them those behind it too.
+    # In a row of words, those behind one that waits wait too.
     if isinstance(vector.step.instruction, Reduce):
         late = cost.words_read * read / (1 - read)
     else:
-        late = max(cost.words_read * read, cost.words_written * written)
+        late = LATE * max(cost.words_read * read, cost.words_written * written)
     longest = cost.cycles + late
     for words, taken in ((cost.words_read, read), (cost.words_written, written)):
         longest = max(longest, words / (1 - taken))
